@@ -1,0 +1,21 @@
+// Package analyze finds the culprit of an incident in the artifacts that were
+// saved while it happened.
+//
+// Run reads inputs with the parsers of a Config, joins their facts, applies the
+// rules and returns a Result: a verdict, findings with the line or packet behind
+// each, what was read and what could not be judged. A Result is what every
+// report format is made from.
+//
+// The package knows no concrete parser, rule or format. Parsers, rules and fact
+// types are values in Config, so that a program can add its own without touching
+// this module; parsers.All and rules.All are the ones that come with it.
+//
+// The way of the data: open (package bundle), sniff, parse (packages
+// parsers/...), resolve (package join), diagnose (packages rules/...), rank and
+// fold, render (package report). Files of this package follow that way: input.go,
+// parser.go, run.go, rule.go, plan.go, finding.go, rank.go, excerpt.go, result.go.
+//
+// The package keeps no state between runs, reads no clock, no environment and no
+// user database, and never prints, logs or exits. The same inputs give the same
+// Result, whatever the number of jobs.
+package analyze

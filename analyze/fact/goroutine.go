@@ -1,0 +1,162 @@
+package fact
+
+// Goroutine is one goroutine of a dump, with its stack, innermost frame first.
+type Goroutine struct {
+	At Ref `json:"-"` // the header; Len spans the block
+	// ID is zero in grouped forms (debug=1, protos), which make a GoroutineGroup.
+	ID int64 `json:"id"`
+	// State is the wait reason as printed, without the minutes and the other
+	// remarks: "IO wait", "chan receive", "sync.Mutex.Lock", "semacquire", "running".
+	State string `json:"state"`
+	// WaitMinutes is a lower bound: the runtime counts from a garbage collection.
+	WaitMinutes    Int  `json:"wait_minutes,omitzero"`
+	LockedToThread bool `json:"locked_to_thread,omitempty"`
+	Leaked         bool `json:"leaked,omitempty"` // "(leaked)" of a goroutineleak profile
+	Bubble         Int  `json:"synctest_bubble,omitzero"`
+	// Labels are the pprof labels that the header prints since Go 1.26.
+	Labels map[string]string `json:"labels,omitempty"`
+	Frames []Frame           `json:"frames"`
+	// CreatedBy is the function of the go statement, CreatedAt where it stands.
+	CreatedBy     string `json:"created_by,omitempty"`
+	CreatedByID   Int    `json:"created_by_id,omitzero"`
+	CreatedByFile string `json:"created_by_file,omitempty"`
+	CreatedByLine int    `json:"created_by_line,omitempty"`
+	CreatedByRef  Ref    `json:"-"`
+	// Elided is true when the runtime left out frames in the middle.
+	Elided bool `json:"elided,omitempty"`
+	// Broken is true when the block ends inside the stack.
+	Broken bool `json:"broken,omitempty"`
+	// Dump numbers the dumps of one artifact from 1.
+	Dump int `json:"dump"`
+}
+
+// Frame is one call of a stack.
+type Frame struct {
+	// Func is the full name with package path and receiver, without arguments.
+	Func string `json:"func"`
+	// Args are the words as printed: "0x3f57a702000", "0x1?", "{0x1, 0x2}", "...".
+	Args []string `json:"args,omitempty"`
+	File string   `json:"file,omitempty"`
+	Line int      `json:"line,omitempty"`
+	// At is the function's line in the artifact; Inlined frames print "(...)".
+	At      Ref  `json:"-"`
+	Inlined bool `json:"inlined,omitempty"`
+}
+
+// Kind is "goroutine".
+func (Goroutine) Kind() Kind { return "goroutine" }
+
+// Ref is the header line.
+func (g Goroutine) Ref() Ref { return g.At }
+
+// Dump describes one goroutine dump as a whole.
+type Dump struct {
+	At Ref `json:"-"`
+	// Form is debug=2, debug=1, sigquit, panic, proto.
+	Form string `json:"form"`
+	// Dump numbers the dumps of one artifact from 1.
+	Dump       int `json:"dump"`
+	Goroutines int `json:"goroutines"`
+	// Total is what the header of a grouped form states.
+	Total int `json:"total,omitempty"`
+	// Cause is the line that began a panic or fatal error, with CauseAt.
+	Cause   string `json:"cause,omitempty"`
+	CauseAt Ref    `json:"-"`
+	// Cut: the dump ends early (the runtime cuts debug=2 at 64 MiB exactly).
+	Cut bool `json:"cut,omitempty"`
+	// GoVersion if the text reveals it ("1.26"), else "".
+	GoVersion string `json:"go_version,omitempty"`
+	// Leak is true for a goroutineleak profile.
+	Leak bool `json:"leak,omitempty"`
+	// Module is the main package's source root or module as the frames show it.
+	Module string `json:"module,omitempty"`
+}
+
+// Kind is "dump".
+func (Dump) Kind() Kind { return "dump" }
+
+// Ref is the first line.
+func (d Dump) Ref() Ref { return d.At }
+
+// GoroutineGroup is a set of goroutines with one stack, from debug=1 text or a
+// goroutine profile.
+type GoroutineGroup struct {
+	At     Ref               `json:"-"`
+	Count  int64             `json:"count"`
+	Frames []Frame           `json:"frames"`
+	Labels map[string]string `json:"labels,omitempty"`
+	Leaked bool              `json:"leaked,omitempty"`
+}
+
+// Kind is "goroutine_group".
+func (GoroutineGroup) Kind() Kind { return "goroutine_group" }
+
+// Ref is the line with the count, or the profile.
+func (g GoroutineGroup) Ref() Ref { return g.At }
+
+// Profile describes one pprof profile.
+type Profile struct {
+	At Ref `json:"-"`
+	// Type is goroutine, goroutineleak, heap, allocs, mutex, block, threadcreate
+	// or cpu.
+	Type string `json:"type"`
+	// Samples counts sample records; Totals are the sums by sample type.
+	Samples     int          `json:"samples"`
+	Totals      []ProfileSum `json:"totals"`
+	Time        Time         `json:"-"`
+	DurationSec float64      `json:"duration_s,omitempty"`
+	Period      int64        `json:"period,omitempty"`
+}
+
+// ProfileSum is the total of one sample type.
+type ProfileSum struct {
+	Type  string `json:"type"`
+	Unit  string `json:"unit"`
+	Total int64  `json:"total"`
+}
+
+// Kind is "profile".
+func (Profile) Kind() Kind { return "profile" }
+
+// Ref is the file.
+func (p Profile) Ref() Ref { return p.At }
+
+// ProfileSite is one of the heaviest stacks of a profile, by its first sample
+// type that measures (delay, bytes, nanoseconds).
+type ProfileSite struct {
+	At     Ref               `json:"-"`
+	Type   string            `json:"type"` // of the profile
+	Values []int64           `json:"values"`
+	Frames []Frame           `json:"frames"`
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
+// Kind is "profile_site".
+func (ProfileSite) Kind() Kind { return "profile_site" }
+
+// Ref is the profile.
+func (s ProfileSite) Ref() Ref { return s.At }
+
+// Thread is one thread of gdb, pstack, jstack, py-spy or faulthandler text.
+type Thread struct {
+	At Ref `json:"-"`
+	// Runtime is native, jvm, python, node or go, as far as the frames tell.
+	Runtime string  `json:"runtime"`
+	PID     Int     `json:"pid,omitzero"`
+	LWP     Int     `json:"lwp,omitzero"`
+	Number  int     `json:"number,omitempty"`
+	Name    string  `json:"name,omitempty"`
+	State   string  `json:"state,omitempty"` // BLOCKED, WAITING, runnable, ...
+	Frames  []Frame `json:"frames"`
+	// Waits and Holds are lock identities as printed (jstack, gdb mutex owners).
+	Waits string   `json:"waits,omitempty"`
+	Holds []string `json:"holds,omitempty"`
+	// OwnerLWP is who holds what it waits for, where the text says so.
+	OwnerLWP Int `json:"owner_lwp,omitzero"`
+}
+
+// Kind is "thread".
+func (Thread) Kind() Kind { return "thread" }
+
+// Ref is the thread's header.
+func (t Thread) Ref() Ref { return t.At }

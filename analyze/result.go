@@ -1,0 +1,124 @@
+package analyze
+
+import (
+	"time"
+
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+// Schema identifies the JSON form of a Result.
+const Schema = "culprit/report/v1"
+
+// Result is all that a run found. Its JSON form is the report contract; every
+// report format is made from it alone.
+type Result struct {
+	Schema    string              `json:"schema"`
+	Tool      Tool                `json:"tool"`
+	Bundle    Bundle              `json:"bundle"`
+	Verdict   Verdict             `json:"verdict"`
+	Findings  []*Finding          `json:"findings"`
+	Timeline  []TimelineEntry     `json:"timeline"`
+	Entities  map[string][]Entity `json:"entities"`
+	Artifacts []ArtifactStatus    `json:"artifacts"`
+	Rules     []RuleStatus        `json:"rules"`
+	// Limits lists limits that were hit during the run, in words.
+	Limits []string `json:"limits,omitempty"`
+}
+
+// Tool names the program that made the result.
+type Tool struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// Bundle names what was analysed.
+type Bundle struct {
+	Name   string `json:"name"`
+	SHA256 string `json:"sha256,omitempty"`
+	// Artifacts is the number of artifacts, Bytes their size after decompression.
+	Artifacts int   `json:"artifacts"`
+	Bytes     int64 `json:"bytes"`
+	// Summary is the manifest's sentence about the incident.
+	Summary string `json:"summary,omitempty"`
+}
+
+// Status of a verdict.
+type Status string
+
+// The statuses of a verdict.
+const (
+	StatusRootCause    Status = "root_cause"   // at least one root cause was found
+	StatusSymptoms     Status = "symptoms"     // something is wrong, nothing explains it
+	StatusClean        Status = "clean"        // rules ran, nothing at medium or above
+	StatusInsufficient Status = "insufficient" // nothing could be judged
+)
+
+// Verdict is the answer in one sentence.
+type Verdict struct {
+	Status  Status `json:"status"`
+	Summary string `json:"summary"`
+	// RootCauses are finding IDs, most probable first.
+	RootCauses []string `json:"root_causes"`
+}
+
+// TimelineEntry is one event of the merged timeline.
+type TimelineEntry struct {
+	Time        time.Time     `json:"time"`
+	Basis       fact.Basis    `json:"basis"`
+	Uncertainty time.Duration `json:"uncertainty_ns,omitempty"`
+	Source      fact.Ref      `json:"source"`
+	Text        string        `json:"text"`
+	Finding     string        `json:"finding,omitempty"`
+}
+
+// The states of an artifact.
+const (
+	ArtifactParsed    = "parsed"    // read to the end
+	ArtifactPartial   = "partial"   // read in part: cut, damaged, or a limit was hit
+	ArtifactFailed    = "failed"    // its parser could not read it
+	ArtifactUnclaimed = "unclaimed" // no parser knows it
+	ArtifactSkipped   = "skipped"   // not opened: a link, a device, empty, over a limit
+)
+
+// ArtifactStatus says what became of one artifact.
+type ArtifactStatus struct {
+	Path    string   `json:"path"`
+	Kind    string   `json:"kind,omitempty"`
+	Parser  string   `json:"parser,omitempty"`
+	Status  string   `json:"status"`
+	Bytes   int64    `json:"bytes"`
+	Facts   int      `json:"facts"`
+	Skipped int64    `json:"skipped"`
+	Issues  []string `json:"issues,omitempty"`
+}
+
+// The ways in which a rule ends.
+const (
+	RuleFinding = "finding"
+	RuleClean   = "clean"
+	RuleSkipped = "skipped"
+	RuleFailed  = "failed"
+)
+
+// RuleStatus says how one rule ended and why.
+type RuleStatus struct {
+	ID     string `json:"id"`
+	Title  string `json:"title,omitempty"`
+	Status string `json:"status"`
+	// Why is the reason for skipped and failed rules.
+	Why string `json:"why,omitempty"`
+	// Notes are the comparisons that decided.
+	Notes []string `json:"notes,omitempty"`
+	// Next are the commands that would have let it run.
+	Next []string `json:"next,omitempty"`
+}
+
+// Finding returns the finding with an ID, nil if there is none.
+func (r *Result) Finding(id string) *Finding {
+	for _, f := range r.Findings {
+		if f.ID == id {
+			return f
+		}
+	}
+	return nil
+}

@@ -1,0 +1,227 @@
+package analyze
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+// Config is what a run uses. The zero value runs nothing: set Parsers and Rules.
+type Config struct {
+	Parsers []*Parser
+	Rules   []*Rule
+	// Jobs bounds the goroutines that parse and judge; zero means GOMAXPROCS. The
+	// result does not depend on it.
+	Jobs   int
+	Limits Limits
+	// Bundle is copied into the result; Artifacts and Bytes are filled by Run.
+	Bundle Bundle
+	Tool   Tool
+	// Manifest is what the collector said, nil if nothing.
+	Manifest *Manifest
+	// Thresholds override rule thresholds: "socket/close-wait-leak.min" to a number.
+	Thresholds map[string]float64
+	// Progress, if set, is told how far the run is. Calls are serialised.
+	Progress func(Progress)
+	// Redact, if set, is applied to every text copied out of an artifact.
+	Redact func(string) string
+}
+
+// Progress says how far a run is.
+type Progress struct {
+	Stage string // "read", "rules", "excerpts"
+	// Artifact is the one being read. Done and Total are bytes for "read" (Total
+	// is -1 if a size is unknown), rules for "rules".
+	Artifact    string
+	Done, Total int64
+}
+
+// ErrUnusable is returned when not one input could be opened: there is no bundle
+// to speak of. The Result then still lists each artifact with its reason.
+var ErrUnusable = errors.New("nothing in the bundle could be read")
+
+// Run analyses inputs. It returns an error for misuse (a bad Config, two inputs
+// with one path), when ctx ends, and ErrUnusable, with a Result, when nothing
+// could be read. What goes wrong inside an artifact or a rule is part of the
+// Result.
+func Run(ctx context.Context, inputs []*Input, cfg Config) (*Result, error) {
+	cfg.Limits = cfg.Limits.withDefaults()
+	if cfg.Jobs <= 0 {
+		cfg.Jobs = runtime.GOMAXPROCS(0)
+	}
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	levels, err := plan(cfg.Rules)
+	if err != nil {
+		return nil, err
+	}
+	read, err := Read(ctx, inputs, cfg)
+	if err != nil {
+		return nil, err
+	}
+	run := &runState{
+		store: read.Store, findings: map[string][]*Finding{},
+		thresholds: cfg.Thresholds, manifest: cfg.Manifest, limits: cfg.Limits,
+	}
+	if err := run.rules(ctx, levels, &cfg); err != nil {
+		return nil, err
+	}
+	res := &Result{
+		Schema: Schema, Tool: cfg.Tool, Bundle: cfg.Bundle,
+		Artifacts: read.Artifacts, Rules: run.statuses, Limits: slices.Concat(read.Limits, run.limitsHit),
+	}
+	res.Bundle.Artifacts = len(read.Artifacts)
+	for _, a := range read.Artifacts {
+		res.Bundle.Bytes += a.Bytes
+	}
+	if cfg.Manifest != nil {
+		res.Bundle.Summary = cfg.Manifest.Summary
+	}
+	run.judge(res, cfg.Rules)
+	if err := read.excerpts(ctx, res.Findings, &cfg); err != nil {
+		return nil, err
+	}
+	res.Timeline = timeline(res.Findings, cfg.Limits.Timeline)
+	res.Entities = entities(res.Findings)
+	if !read.readable {
+		return res, ErrUnusable
+	}
+	return res, nil
+}
+
+// runState is what the rules of one run share.
+type runState struct {
+	store      *fact.Store
+	manifest   *Manifest
+	thresholds map[string]float64
+	limits     Limits
+
+	cells     cells
+	findings  map[string][]*Finding // by rule, complete for earlier levels
+	links     []link
+	statuses  []RuleStatus
+	limitsHit []string
+}
+
+// rules runs all levels. Within a level rules run in parallel; what they return
+// is merged in the order of their IDs.
+func (s *runState) rules(ctx context.Context, levels [][]*Rule, cfg *Config) error {
+	total, done := int64(len(cfg.Rules)), int64(0)
+	for _, level := range levels {
+		passes := make([]*Pass, len(level))
+		status := make([]RuleStatus, len(level))
+		err := parallel(ctx, cfg.Jobs, len(level), func(i int) {
+			passes[i], status[i] = s.runRule(ctx, level[i])
+		})
+		if err != nil {
+			return err
+		}
+		for i, r := range level {
+			s.findings[r.ID] = passes[i].findings
+			s.links = append(s.links, passes[i].links...)
+		}
+		s.statuses = append(s.statuses, status...)
+		done += int64(len(level))
+		if cfg.Progress != nil {
+			cfg.Progress(Progress{Stage: "rules", Done: done, Total: total})
+		}
+	}
+	slices.SortFunc(s.statuses, func(a, b RuleStatus) int { return strings.Compare(a.ID, b.ID) })
+	return nil
+}
+
+// runRule runs one rule, containing its panics.
+func (s *runState) runRule(ctx context.Context, r *Rule) (p *Pass, st RuleStatus) {
+	st = RuleStatus{ID: r.ID, Title: r.Title, Status: RuleClean}
+	p = &Pass{rule: r, run: s, Manifest: s.manifest}
+	p.Facts = s.store.View("rule "+r.ID, slices.Concat(r.Needs, r.AnyOf, r.Wants, []fact.Kind{noKind})...)
+	if why, next := s.lacks(r); why != "" {
+		st.Status, st.Why, st.Next = RuleSkipped, why, next
+		return p, st
+	}
+	fail := func(why string) {
+		p.findings, p.links = nil, nil
+		st.Status, st.Why = RuleFailed, why
+	}
+	func() {
+		defer func() {
+			if v := recover(); v != nil {
+				fail(fmt.Sprintf("panic: %v", v))
+			}
+		}()
+		if err := r.Run(ctx, p); err != nil {
+			fail(err.Error())
+		}
+	}()
+	for _, f := range p.findings {
+		if err := f.validate(); err != nil {
+			fail(err.Error())
+			break
+		}
+	}
+	st.Notes = p.notes
+	switch {
+	case st.Status == RuleFailed:
+	case len(p.findings) > 0:
+		st.Status = RuleFinding
+		p.findings = s.trim(r, p.findings)
+	case p.skip != nil:
+		st.Status, st.Why, st.Next = RuleSkipped, p.skip.why, p.skip.next
+	}
+	return p, st
+}
+
+// noKind keeps a view of a rule without declared kinds closed: a View without
+// kinds would be open for everything.
+const noKind fact.Kind = "\x00none"
+
+// trim orders a rule's findings, drops repeats of a subject and applies the limit.
+func (s *runState) trim(r *Rule, all []*Finding) []*Finding {
+	slices.SortStableFunc(all, compareFindings)
+	seen := map[string]bool{}
+	all = slices.DeleteFunc(all, func(f *Finding) bool {
+		dup := seen[f.ID]
+		seen[f.ID] = true
+		return dup
+	})
+	for _, f := range all {
+		if n := s.limits.EvidenceKept; len(f.Evidence) > n {
+			f.Evidence = f.Evidence[:n]
+		}
+		if n := s.limits.EvidenceKept; len(f.Against) > n {
+			f.Against = f.Against[:n]
+		}
+	}
+	return all[:min(len(all), s.limits.FindingsPerRule)]
+}
+
+// lacks says which inputs a rule misses, and how to collect them.
+func (s *runState) lacks(r *Rule) (why string, next []string) {
+	var missing []string
+	for _, k := range r.Needs {
+		if s.store.Count(k) == 0 {
+			missing = append(missing, kindWords(k))
+			next = append(next, collect(r, k))
+		}
+	}
+	if len(r.AnyOf) > 0 && !slices.ContainsFunc(r.AnyOf, func(k fact.Kind) bool { return s.store.Count(k) > 0 }) {
+		var any []string
+		for _, k := range r.AnyOf {
+			any = append(any, kindWords(k))
+			next = append(next, collect(r, k))
+		}
+		missing = append(missing, strings.Join(any, " or "))
+	}
+	if len(missing) == 0 {
+		return "", nil
+	}
+	slices.Sort(next)
+	next = slices.DeleteFunc(slices.Compact(next), func(s string) bool { return s == "" })
+	return "the bundle has no " + strings.Join(missing, ", no "), next
+}

@@ -1,0 +1,84 @@
+package analyze
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// validate rejects a configuration that could only surprise later.
+func (c *Config) validate() error {
+	var errs []error
+	seen := map[string]bool{}
+	for _, p := range c.Parsers {
+		switch {
+		case p == nil:
+			errs = append(errs, errors.New("config: nil parser"))
+			continue
+		case p.Name == "" || p.Sniff == nil || p.Parse == nil || len(p.Emits) == 0:
+			errs = append(errs, fmt.Errorf("config: parser %q lacks a name, Sniff, Parse or Emits", p.Name))
+		case seen[p.Name]:
+			errs = append(errs, fmt.Errorf("config: two parsers are named %q", p.Name))
+		}
+		seen[p.Name] = true
+	}
+	known := map[string]*Rule{}
+	for _, r := range c.Rules {
+		if r == nil {
+			errs = append(errs, errors.New("config: nil rule"))
+			continue
+		}
+		errs = append(errs, r.validate())
+		if known[r.ID] != nil {
+			errs = append(errs, fmt.Errorf("config: two rules are named %q", r.ID))
+		}
+		known[r.ID] = r
+	}
+	for key := range c.Thresholds {
+		dot := strings.LastIndexByte(key, '.')
+		if dot < 0 || known[key[:dot]] == nil || !known[key[:dot]].hasThreshold(key[dot+1:]) {
+			errs = append(errs, fmt.Errorf("config: no threshold %q, want rule.name", key))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Rule) validate() error {
+	family, words, ok := strings.Cut(r.ID, "/")
+	switch {
+	case !ok || family == "" || words == "":
+		return fmt.Errorf("config: rule %q: want an ID family/words", r.ID)
+	case r.Title == "" || r.Doc == "":
+		return fmt.Errorf("config: rule %s lacks a title or a doc", r.ID)
+	case r.Severity == SeverityUnset:
+		return fmt.Errorf("config: rule %s lacks a severity", r.ID)
+	case r.Run == nil:
+		return fmt.Errorf("config: rule %s lacks Run", r.ID)
+	case slices.Contains(r.After, r.ID):
+		return fmt.Errorf("config: rule %s runs after itself", r.ID)
+	}
+	return nil
+}
+
+func (r *Rule) hasThreshold(name string) bool {
+	return slices.ContainsFunc(r.Thresholds, func(t Threshold) bool { return t.Name == name })
+}
+
+// validate rejects a finding that could not be shown with its proof.
+func (f *Finding) validate() error {
+	switch {
+	case f.Subject == "" || f.Title == "":
+		return errors.New("a finding without subject or title")
+	case f.Severity == SeverityUnset || f.Confidence == ConfidenceUnset:
+		return fmt.Errorf("finding %q without severity or confidence", f.Title)
+	case len(f.Evidence) == 0:
+		return fmt.Errorf("finding %q without evidence", f.Title)
+	}
+	for _, e := range slices.Concat(f.Evidence, f.Against) {
+		if e.Artifact == "" || (e.Line == 0 && e.Packet == 0) {
+			return fmt.Errorf("finding %q cites %q without line or packet", f.Title, e.Ref)
+		}
+	}
+	return nil
+}
