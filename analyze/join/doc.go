@@ -1,0 +1,33 @@
+// Package join creates identity: which host an artifact comes from, which rows
+// of which tables are one process or one socket, who stands at the ends of a
+// flow, which process a dump is of, and how the clock of each artifact relates to
+// UTC. It is the only place that does so; rules take what it says and never match
+// pids or addresses by themselves.
+//
+// Each index is built once per run, when the first rule asks: HostsOf,
+// ProcessesOf, SocketsOf, FlowsOf, DumpsOf, ClocksOf. A join that could be wrong
+// says how it was made and how sure it is (see Link). Nothing is joined across
+// hosts except by address.
+package join
+
+import "github.com/culprit-dev/culprit/analyze"
+
+// Link says how two things were joined and how sure that is.
+type Link struct {
+	// By says it in words, to be printed: "same five-tuple in ss_tanp.txt:12".
+	By   string
+	Sure analyze.Confidence
+}
+
+// The kinds of entities that findings share.
+const (
+	KindHost     = "host"     // key: host name
+	KindProcess  = "process"  // key: host/pid
+	KindEndpoint = "endpoint" // key: addr:port, loopback with its host
+	KindSocket   = "socket"   // key: both ends
+	KindFlow     = "flow"     // key: both ends
+	KindLock     = "lock"     // key: process and address or lock site
+	KindPort     = "port"     // key: host and port number
+	KindSite     = "site"     // key: a source line
+	KindUnit     = "unit"     // key: host and cgroup, container or service unit
+)

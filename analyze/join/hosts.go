@@ -1,0 +1,258 @@
+package join
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+// Hosts says which host each artifact comes from. In a bundle of one host the
+// name is "" throughout, so that subjects stay short.
+type Hosts struct {
+	// Names are the hosts, sorted; one empty name for a bundle of one host.
+	Names []string
+	// Title is what the only host calls itself (uname, hostname), "" if unknown.
+	Title string
+	of    map[fact.ID]string
+	byID  map[string]string // a host's own name to the name used here
+}
+
+var hosts = analyze.Derived[*Hosts]{
+	Name:  "hosts",
+	Needs: []fact.Kind{"host_info", "process", "socket"},
+	Build: buildHosts,
+}
+
+// HostsOf returns the hosts of the bundle.
+func HostsOf(p *analyze.Pass) *Hosts { return hosts.Of(p) }
+
+// Of is the host that a position comes from.
+func (h *Hosts) Of(r fact.Ref) string { return h.OfArtifact(r.Artifact) }
+
+// OfArtifact is the host that an artifact comes from. One found inside another
+// comes from the same host.
+func (h *Hosts) OfArtifact(id fact.ID) string {
+	if name, ok := h.of[id]; ok {
+		return name
+	}
+	outer, _, _ := strings.Cut(string(id), "!")
+	return h.of[fact.ID(outer)]
+}
+
+// Several reports whether the bundle holds more than one host.
+func (h *Hosts) Several() bool { return len(h.Names) > 1 }
+
+// Named is the host that calls itself name (audit's node=, a log's host column).
+func (h *Hosts) Named(name string) (string, bool) {
+	host, ok := h.byID[name]
+	return host, ok
+}
+
+// Prefix is "host: " in a bundle of several hosts and "" otherwise, for subjects.
+func (h *Hosts) Prefix(host string) string {
+	if !h.Several() || host == "" {
+		return ""
+	}
+	return host + ": "
+}
+
+// Entity is the identity of a host.
+func (h *Hosts) Entity(host string) analyze.Entity {
+	return analyze.Entity{Kind: KindHost, Key: host, Name: cmp.Or(host, h.Title)}
+}
+
+// folder is what the artifacts below one top folder say about their host.
+type folder struct {
+	name     string
+	hostname string
+	procs    map[int]string  // pid to command
+	sockets  map[string]bool // local addresses that are not loopback or wildcard
+}
+
+// buildHosts follows the manifest, else tells hosts apart by their top folders:
+// folders are different hosts when they call themselves differently, or when
+// their process tables give the same pids to different programs. Folders of one
+// host (before/, after/, logs/) do neither, and then there is one host.
+func buildHosts(p *analyze.Pass) *Hosts {
+	h := &Hosts{of: map[fact.ID]string{}, byID: map[string]string{}}
+	arts := p.Facts.Artifacts()
+	manifest := false
+	for _, a := range arts {
+		manifest = manifest || a.Host != ""
+	}
+	tops := topFolders(arts)
+	if manifest {
+		for _, a := range arts {
+			h.of[a.ID] = a.Host
+		}
+	}
+	folders := describeFolders(p, tops)
+	if !manifest && differ(folders) {
+		names := nameFolders(folders)
+		for id, top := range tops {
+			h.of[id] = names[top]
+		}
+	}
+	seen := map[string]bool{}
+	for _, a := range arts {
+		seen[h.of[a.ID]] = true
+	}
+	h.Names = slices.Sorted(maps.Keys(seen))
+	if len(h.Names) > 1 {
+		h.Names = slices.DeleteFunc(h.Names, func(n string) bool { return n == "" })
+	} else {
+		// One host needs no name in subjects.
+		h.of = map[fact.ID]string{}
+		h.Names = []string{""}
+	}
+	for hi := range fact.All[fact.HostInfo](p.Facts) {
+		if hi.Name == "hostname" && hi.Value != "" {
+			h.byID[hi.Value] = h.Of(hi.At)
+			h.Title = hi.Value
+		}
+	}
+	if h.Several() {
+		h.Title = ""
+		for _, n := range h.Names {
+			h.byID[n] = n
+		}
+	}
+	return h
+}
+
+// topFolders gives each artifact its top folder, below a folder that all share.
+func topFolders(arts []fact.Artifact) map[fact.ID]string {
+	split := map[fact.ID][]string{}
+	var common []string
+	for i, a := range arts {
+		parts := strings.Split(string(a.ID), "/")
+		split[a.ID] = parts
+		dir := parts[:len(parts)-1]
+		if i == 0 {
+			common = dir
+			continue
+		}
+		n := 0
+		for n < len(common) && n < len(dir) && common[n] == dir[n] {
+			n++
+		}
+		common = common[:n]
+	}
+	tops := map[fact.ID]string{}
+	for id, parts := range split {
+		if rest := parts[len(common):]; len(rest) > 1 {
+			tops[id] = rest[0]
+		} else {
+			tops[id] = ""
+		}
+	}
+	return tops
+}
+
+func describeFolders(p *analyze.Pass, tops map[fact.ID]string) []*folder {
+	byName := map[string]*folder{}
+	get := func(id fact.ID) *folder {
+		outer, _, _ := strings.Cut(string(id), "!")
+		name := tops[fact.ID(outer)]
+		f := byName[name]
+		if f == nil {
+			f = &folder{name: name, procs: map[int]string{}, sockets: map[string]bool{}}
+			byName[name] = f
+		}
+		return f
+	}
+	for hi := range fact.All[fact.HostInfo](p.Facts) {
+		if hi.Name == "hostname" && hi.Value != "" {
+			get(hi.At.Artifact).hostname = hi.Value
+		}
+	}
+	for pr := range fact.All[fact.Process](p.Facts) {
+		if !pr.Kernel && !pr.CommandCut {
+			get(pr.At.Artifact).procs[pr.PID] = pr.Command
+		}
+	}
+	for s := range fact.All[fact.Socket](p.Facts) {
+		if ap, ok := parseEnd(s.Local, s.LocalPort); ok && !ap.Addr().IsLoopback() && !ap.Addr().IsUnspecified() {
+			get(s.At.Artifact).sockets[ap.Addr().String()] = true
+		}
+	}
+	var out []*folder
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		out = append(out, byName[name])
+	}
+	return out
+}
+
+// differ reports whether any two folders are of different hosts.
+func differ(folders []*folder) bool {
+	for i, a := range folders {
+		for _, b := range folders[i+1:] {
+			if a.differs(b) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (f *folder) differs(o *folder) bool {
+	if f.name == "" || o.name == "" {
+		return false // files beside the folders belong to nobody in particular
+	}
+	if f.hostname != "" && o.hostname != "" {
+		return f.hostname != o.hostname
+	}
+	same, other := 0, 0
+	for pid, cmd := range f.procs {
+		if c, ok := o.procs[pid]; ok && pid != 1 {
+			if c == cmd {
+				same++
+			} else {
+				other++
+			}
+		}
+	}
+	if same > 0 || other > 0 {
+		return other > same
+	}
+	if len(f.procs) > 2 && len(o.procs) > 2 {
+		return true // two process tables without one pid in common
+	}
+	if len(f.sockets) > 0 && len(o.sockets) > 0 {
+		return !slices.ContainsFunc(slices.Collect(maps.Keys(f.sockets)), func(a string) bool { return o.sockets[a] })
+	}
+	return false
+}
+
+// nameFolders names each folder's host: by what the host calls itself where that
+// is its alone, else by the folder. Folders of one host share a name.
+func nameFolders(folders []*folder) map[string]string {
+	owner := map[string]string{} // hostname to the first folder with it
+	names := map[string]string{}
+	for _, f := range folders {
+		names[f.name] = f.name
+		if f.hostname == "" || f.name == "" {
+			continue
+		}
+		if first, ok := owner[f.hostname]; ok {
+			names[f.name] = names[first]
+			continue
+		}
+		owner[f.hostname] = f.name
+	}
+	return names
+}
+
+// keyed joins a host and a name into an entity key.
+func keyed(host string, format string, args ...any) string {
+	s := fmt.Sprintf(format, args...)
+	if host == "" {
+		return s
+	}
+	return host + "/" + s
+}
