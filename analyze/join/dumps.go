@@ -3,6 +3,7 @@ package join
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -185,7 +186,7 @@ func (m *dumpMatcher) judge(pr *Process, id fact.ID, files map[string]bool, acce
 		c.by = append(c.by, fmt.Sprintf("the program %s is named there", name))
 	}
 	for _, log := range pr.Logs {
-		for f := range files {
+		for _, f := range slices.Sorted(maps.Keys(files)) {
 			if at, ok := m.logFiles[log][path.Base(f)]; ok {
 				c.score += weightSource
 				c.by = append(c.by, fmt.Sprintf("its log %s cites %s", log, path.Base(f)))
