@@ -3,6 +3,7 @@ module github.com/culprit-dev/culprit
 go 1.26.0
 
 require (
+	github.com/google/go-cmp v0.7.0
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/tools v0.52.0
 )
