@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// newRoot builds the command tree. Nothing is kept between two calls, so that
+// tests may run it in parallel.
+func newRoot(stdin io.Reader, stdout, stderr io.Writer) *cobra.Command {
+	s := &settings{stdin: stdin, stdout: stdout, stderr: stderr}
+	root := &cobra.Command{
+		Use:   "analyze INPUT...",
+		Short: "Find the culprit of an incident in the files saved while it happened",
+		Long: `analyze reads a bundle of what was saved while a service was failing (packet
+captures, goroutine dumps, audit logs, socket and process tables, stack and
+system call traces, logs) and says who did it: the root cause, the chain from
+cause to symptom, and the line or packet that proves each step.
+
+INPUT is an archive (tar, zip, and compressed ones), a directory, one or more
+files, or - for standard input. A directory named like a command is ./NAME.`,
+		Example: `  analyze bundle.tar.gz
+  analyze bundle.tar.gz -f json -o report.json
+  ssh host 'tar cz /tmp/incident' | analyze -`,
+		Args:          needInput,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       version(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return s.report(cmd.Context(), args)
+		},
+	}
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetFlagErrorFunc(usageError)
+	s.inputFlags(root)
+	s.reportFlags(root)
+	root.AddCommand(s.factsCommand(), s.rulesCommand())
+	return root
+}
+
+// needInput wants at least one input. A word that looks like a mistyped command
+// gets the same answer as a file that does not exist.
+func needInput(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return nil
+	}
+	return fmt.Errorf("name a bundle to read, for example: %s bundle.tar.gz (see %s --help)",
+		strings.TrimSuffix(cmd.CommandPath(), " "), cmd.CommandPath())
+}
+
+func usageError(cmd *cobra.Command, err error) error {
+	return fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())
+}

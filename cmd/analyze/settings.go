@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+	_ "time/tzdata" // --tz means the same on hosts without zone files
+
+	"github.com/spf13/cobra"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/bundle"
+	"github.com/culprit-dev/culprit/analyze/rules"
+	"github.com/culprit-dev/culprit/parsers"
+)
+
+// settings are what the flags say, and where the program reads and writes.
+type settings struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+
+	jobs       int
+	noProgress bool
+	zone       string
+	tempDir    string
+	limits     limitFlags
+
+	format string
+	output string
+	failOn string
+}
+
+// limitFlags are the limits that a user may have to raise; zero is the default.
+type limitFlags struct {
+	entries  int
+	bytes    size
+	maxRatio int
+	depth    int
+	facts    int
+}
+
+// inputFlags are for every command that opens a bundle.
+func (s *settings) inputFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.IntVar(&s.jobs, "jobs", 0, "goroutines to use, 0 for one a core; the report does not depend on it")
+	f.BoolVar(&s.noProgress, "no-progress", false, "no progress on a terminal")
+	f.StringVar(&s.zone, "tz", "", "zone of clocks that do not say theirs: Asia/Shanghai, +08:00, UTC")
+	f.StringVar(&s.tempDir, "temp-dir", "", "where to unpack large entries (default: the system's)")
+	f.IntVar(&s.limits.entries, "max-entries", 0, "most entries to read from archives and directories")
+	f.Var(&s.limits.bytes, "max-bytes", "most bytes to unpack, for example 20GiB")
+	f.IntVar(&s.limits.maxRatio, "max-ratio", 0, "highest compression ratio of large entries")
+	f.IntVar(&s.limits.depth, "max-depth", 0, "deepest nesting of archives")
+	f.IntVar(&s.limits.facts, "max-facts", 0, "most facts to keep of one artifact")
+}
+
+// config is the configuration of a run over b.
+func (s *settings) config(b *bundle.Bundle) (analyze.Config, error) {
+	cfg := analyze.Config{
+		Parsers: parsers.All(), Rules: rules.All(), Jobs: s.jobs,
+		Limits:   analyze.Limits{FactsPerArtifact: s.limits.facts},
+		Tool:     analyze.Tool{Name: "culprit", Version: version()},
+		Bundle:   analyze.Bundle{Name: b.Name},
+		Manifest: b.Manifest,
+	}
+	if s.zone != "" {
+		loc, err := parseZone(s.zone)
+		if err != nil {
+			return cfg, err
+		}
+		m := analyze.Manifest{}
+		if b.Manifest != nil {
+			m = *b.Manifest
+		}
+		m.Zone = loc
+		cfg.Manifest = &m
+	}
+	return cfg, nil
+}
+
+// open opens the bundle; a failure is that of the bundle, not of the program.
+func (s *settings) open(ctx context.Context, args []string) (*bundle.Bundle, error) {
+	b, err := bundle.Open(ctx, args, bundle.Options{
+		Stdin: s.stdin, TempDir: s.tempDir,
+		Limits: bundle.Limits{
+			Entries: s.limits.entries, Bytes: int64(s.limits.bytes),
+			Ratio: s.limits.maxRatio, Depth: s.limits.depth,
+		},
+	})
+	if err != nil && ctx.Err() == nil {
+		return nil, &exitCode{exitUnusable, err}
+	}
+	return b, err
+}
+
+// parseZone reads a zone name or an offset. The analyst's own zone ("Local") is
+// refused: a report must not depend on where it is made.
+func parseZone(name string) (*time.Location, error) {
+	if t, err := time.Parse("-07:00", name); err == nil {
+		return t.Location(), nil
+	}
+	loc, err := time.LoadLocation(name)
+	if err != nil || strings.EqualFold(name, "local") {
+		return nil, fmt.Errorf("--tz: unknown zone %q: give a name such as Asia/Shanghai or an offset such as +08:00", name)
+	}
+	return loc, nil
+}
+
+// checkFile refuses an output that would overwrite an input.
+func checkFile(output string, inputs []string) error {
+	out, err := os.Stat(output)
+	if err != nil || !out.Mode().IsRegular() {
+		return nil
+	}
+	same := slices.ContainsFunc(inputs, func(in string) bool {
+		st, err := os.Stat(in)
+		return err == nil && os.SameFile(st, out)
+	})
+	if same {
+		return fmt.Errorf("--output %s is one of the inputs: name another file", output)
+	}
+	return nil
+}
