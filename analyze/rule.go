@@ -89,6 +89,9 @@ func (p *Pass) Report(f Finding) {
 	p.findings = append(p.findings, &f)
 }
 
+// IDOf is the ID that a finding of this rule about a subject has.
+func (p *Pass) IDOf(subject string) string { return findingID(p.rule.ID, subject) }
+
 // Skip says that the rule cannot judge this bundle although its inputs are there
 // (a table without timers, a capture of one direction), and which commands would
 // change that. A rule that skips must not report.
