@@ -4,9 +4,12 @@ package parsers
 
 import (
 	"github.com/culprit-dev/culprit/analyze"
+	goroutine "github.com/culprit-dev/culprit/parsers/goroutine"
 )
 
 // All returns the parsers that come with the program, in the order of their folders.
 func All() []*analyze.Parser {
-	return []*analyze.Parser{}
+	return []*analyze.Parser{
+		goroutine.Parser(),
+	}
 }

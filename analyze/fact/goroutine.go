@@ -1,9 +1,15 @@
 package fact
 
+import (
+	"encoding/json"
+	"strings"
+)
+
 // Goroutine is one goroutine of a dump, with its stack, innermost frame first.
 type Goroutine struct {
 	At Ref `json:"-"` // the header; Len spans the block
-	// ID is zero in grouped forms (debug=1, protos), which make a GoroutineGroup.
+	// ID is zero for the scheduler's own stack (g0) and in grouped forms (debug=1,
+	// protos), which make a GoroutineGroup.
 	ID int64 `json:"id"`
 	// State is the wait reason as printed, without the minutes and the other
 	// remarks: "IO wait", "chan receive", "sync.Mutex.Lock", "semacquire", "running".
@@ -15,31 +21,139 @@ type Goroutine struct {
 	Bubble         Int  `json:"synctest_bubble,omitzero"`
 	// Labels are the pprof labels that the header prints since Go 1.26.
 	Labels map[string]string `json:"labels,omitempty"`
-	Frames []Frame           `json:"frames"`
-	// CreatedBy is the function of the go statement, CreatedAt where it stands.
+	// Frames are shared by all goroutines with an equal stack, so that a dump of
+	// 100,000 goroutines fits into memory; they must not be modified. What differs,
+	// arguments and positions, stands in Calls: see Args and FrameAt.
+	Frames []Frame `json:"frames"`
+	// Calls has one element for each frame.
+	Calls []Call `json:"-"`
+	// CreatedBy is the function of the go statement, CreatedByFile and CreatedByLine
+	// where it stands.
 	CreatedBy     string `json:"created_by,omitempty"`
 	CreatedByID   Int    `json:"created_by_id,omitzero"`
 	CreatedByFile string `json:"created_by_file,omitempty"`
 	CreatedByLine int    `json:"created_by_line,omitempty"`
-	CreatedByRef  Ref    `json:"-"`
+	// CreatedByCall is the position of the "created by" line.
+	CreatedByCall Call `json:"-"`
 	// Elided is true when the runtime left out frames in the middle.
 	Elided bool `json:"elided,omitempty"`
+	// NoStack is true when the runtime could not print the stack, because the
+	// goroutine ran on another thread.
+	NoStack bool `json:"no_stack,omitempty"`
 	// Broken is true when the block ends inside the stack.
 	Broken bool `json:"broken,omitempty"`
 	// Dump numbers the dumps of one artifact from 1.
 	Dump int `json:"dump"`
 }
 
+// Call is what one goroutine has of its own in a frame: the arguments, and where
+// the call stands, counted from the goroutine's header.
+type Call struct {
+	// Args is the text between the parentheses: "0x3f57a702000, 0x1?".
+	Args   string
+	Line   int32
+	Offset int32
+}
+
+// Args are the arguments of a frame as printed: "0x3f57a702000", "0x1?",
+// "{0x1, 0x2}", "...".
+func (g *Goroutine) Args(frame int) []string {
+	if frame >= len(g.Calls) {
+		return nil
+	}
+	return SplitArgs(g.Calls[frame].Args)
+}
+
+// FrameAt is the line of a frame's function; Len spans its file line too.
+func (g *Goroutine) FrameAt(frame int) Ref {
+	if frame >= len(g.Calls) {
+		return g.At
+	}
+	return g.at(g.Calls[frame], g.end(frame))
+}
+
+// Through is the block from the header to a frame's file line.
+func (g *Goroutine) Through(frame int) Ref {
+	r := g.At
+	if frame < len(g.Calls) {
+		r.Len = g.end(frame)
+	}
+	return r
+}
+
+// CreatedByAt is the "created by" line, or the header where there is none.
+func (g *Goroutine) CreatedByAt() Ref {
+	if g.CreatedBy == "" {
+		return g.At
+	}
+	return g.at(g.CreatedByCall, g.At.Len)
+}
+
+// end is where the text of a frame ends, from the header.
+func (g *Goroutine) end(frame int) int {
+	switch {
+	case frame+1 < len(g.Calls):
+		return int(g.Calls[frame+1].Offset) - 1
+	case g.CreatedBy != "":
+		return int(g.CreatedByCall.Offset) - 1
+	}
+	return g.At.Len
+}
+
+func (g *Goroutine) at(c Call, end int) Ref {
+	r := g.At
+	r.Line += int(c.Line)
+	r.Offset += int64(c.Offset)
+	r.Len = max(end-int(c.Offset), 0)
+	return r
+}
+
+// MarshalJSON writes the frames with their arguments.
+func (g Goroutine) MarshalJSON() ([]byte, error) {
+	type plain Goroutine
+	p := plain(g)
+	p.Frames = make([]Frame, len(g.Frames))
+	for i, f := range g.Frames {
+		f.Args = g.Args(i)
+		p.Frames[i] = f
+	}
+	return json.Marshal(p)
+}
+
+// SplitArgs splits printed arguments at the commas outside of braces.
+func SplitArgs(s string) []string {
+	if s == "" {
+		return nil
+	}
+	var out []string
+	depth, start := 0, 0
+	for i := range len(s) {
+		switch s[i] {
+		case '{':
+			depth++
+		case '}':
+			depth--
+		case ',':
+			if depth == 0 {
+				out = append(out, strings.TrimSpace(s[start:i]))
+				start = i + 1
+			}
+		}
+	}
+	return append(out, strings.TrimSpace(s[start:]))
+}
+
 // Frame is one call of a stack.
 type Frame struct {
 	// Func is the full name with package path and receiver, without arguments.
 	Func string `json:"func"`
-	// Args are the words as printed: "0x3f57a702000", "0x1?", "{0x1, 0x2}", "...".
+	// Args are the words as printed. A Goroutine keeps them in Calls instead.
 	Args []string `json:"args,omitempty"`
 	File string   `json:"file,omitempty"`
 	Line int      `json:"line,omitempty"`
-	// At is the function's line in the artifact; Inlined frames print "(...)".
-	At      Ref  `json:"-"`
+	// At is the function's line in the artifact; a Goroutine keeps it in Calls.
+	At Ref `json:"-"`
+	// Inlined frames print "(...)".
 	Inlined bool `json:"inlined,omitempty"`
 }
 
@@ -52,7 +166,8 @@ func (g Goroutine) Ref() Ref { return g.At }
 // Dump describes one goroutine dump as a whole.
 type Dump struct {
 	At Ref `json:"-"`
-	// Form is debug=2, debug=1, sigquit, panic, proto.
+	// Form is debug=2, debug=1, sigquit, panic, proto, or stack for the stack of one
+	// goroutine that a program printed by itself.
 	Form string `json:"form"`
 	// Dump numbers the dumps of one artifact from 1.
 	Dump       int `json:"dump"`

@@ -1,0 +1,139 @@
+package goroutine
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"strconv"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+// grouped is a debug=1 profile being read:
+//
+//	goroutine profile: total 571
+//	566 @ 0x487f0e 0x41797c
+//	# labels: {"route":"/search"}
+//	#	0x66cfe4	main.query+0x64	/src/fanout/main.go:23
+type grouped struct {
+	dump  fact.Dump
+	group fact.GoroutineGroup
+	open  bool // a group is being read
+	sum   int64
+	about about
+}
+
+var groupedHeaders = [][]byte{[]byte("goroutine profile: total "), []byte("goroutineleak profile: total ")}
+
+func isGroupedHeader(line []byte) bool {
+	for _, h := range groupedHeaders {
+		if bytes.HasPrefix(line, h) {
+			_, ok := parseDigits(line[len(h):])
+			return ok
+		}
+	}
+	return false
+}
+
+func (s *scanner) beginGrouped(line []byte) {
+	s.dump.finish(s)
+	s.dump.number++
+	_, number, _ := bytes.Cut(line, []byte(" total "))
+	total, _ := parseDigits(number)
+	s.group = grouped{dump: fact.Dump{
+		At: s.r.Ref(), Form: "debug=1", Dump: s.dump.number, Total: int(total),
+		Leak: bytes.HasPrefix(line, []byte("goroutineleak")),
+	}}
+	s.pre, s.state = prefix{}, inGroup
+	s.found++
+}
+
+// groupLine takes a line of a debug=1 profile.
+func (s *scanner) groupLine(b []byte) {
+	g := &s.group
+	switch {
+	case len(bytes.TrimSpace(b)) == 0:
+		s.endRecord()
+	case b[0] == '#':
+		if !g.open {
+			s.foreign("a frame outside of a group", b)
+			return
+		}
+		s.groupDetail(b)
+	default:
+		count, ok := groupCount(b)
+		if !ok {
+			s.endGroup()
+			s.outside(b)
+			return
+		}
+		s.endRecord()
+		g.open = true
+		g.sum += count
+		g.group = fact.GoroutineGroup{At: s.r.Ref(), Count: count, Leaked: g.dump.Leak}
+	}
+}
+
+// groupCount reads `566 @ 0x487f0e`.
+func groupCount(b []byte) (int64, bool) {
+	count, rest, ok := bytes.Cut(b, []byte(" @"))
+	if !ok || len(rest) > 0 && !bytes.HasPrefix(rest, []byte(" 0x")) {
+		return 0, false
+	}
+	return parseDigits(count)
+}
+
+// groupDetail reads a line with '#': labels or a frame.
+func (s *scanner) groupDetail(b []byte) {
+	g := &s.group
+	g.group.At.Len = int(s.r.Offset()-g.group.At.Offset) + len(b)
+	if rest, ok := bytes.CutPrefix(b, []byte("# labels: ")); ok {
+		if err := json.Unmarshal(rest, &g.group.Labels); err != nil {
+			s.out.Skip(&analyze.SyntaxError{At: s.r.Ref(), Msg: "labels that are no JSON: " + quoteStart(rest)})
+		}
+		return
+	}
+	fields := bytes.FieldsFunc(b[1:], func(r rune) bool { return r == '\t' })
+	if len(fields) < 2 {
+		if len(fields) == 1 && bytes.HasPrefix(fields[0], []byte("0x")) {
+			return // a frame without a symbol
+		}
+		s.foreign("a frame that is not understood", b)
+		return
+	}
+	name := fields[1]
+	if i := bytes.LastIndex(name, []byte("+0x")); i > 0 {
+		name = name[:i]
+	}
+	f := fact.Frame{Func: s.intern(name), At: s.r.Ref()}
+	if len(fields) > 2 {
+		file, line := splitWhere(fields[2])
+		f.File, f.Line = s.intern(file), line
+	}
+	g.about = g.about.with(f)
+	g.group.Frames = append(g.group.Frames, f)
+}
+
+func (s *scanner) endRecord() {
+	if s.group.open {
+		analyze.Emit(s.out, s.group.group)
+		s.group.open = false
+		s.group.dump.Goroutines++
+	}
+}
+
+// endGroup emits the profile.
+func (s *scanner) endGroup() {
+	s.endRecord()
+	d := s.group.dump
+	d.Goroutines = int(s.group.sum)
+	d.GoVersion, d.Module = s.group.about.version, cmp.Or(s.group.about.mainDir, s.group.about.pkg)
+	if s.group.sum < int64(d.Total) {
+		d.Cut = true
+		s.out.Note("the profile states %d goroutines, its records have %s", d.Total, strconv.FormatInt(s.group.sum, 10))
+		s.out.Partial()
+	}
+	analyze.Emit(s.out, d)
+	s.state = outside
+}
