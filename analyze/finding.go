@@ -138,6 +138,9 @@ type Finding struct {
 	// Causes are the IDs of findings that explain this one. The engine adds those
 	// that follow from Rule.ExplainedBy.
 	Causes []string `json:"causes,omitempty"`
+	// Because says, for causes that follow from Rule.ExplainedBy, how the cause
+	// leads to this finding. The engine fills it.
+	Because map[string]string `json:"because,omitempty"`
 	// Raised lists findings that raised the odds of this one without causing it.
 	Raised []string `json:"raised_by,omitempty"`
 	// Fix says what to change, at the named place.

@@ -89,6 +89,17 @@ func (g *causes) link(cause, effect string) {
 	g.effects[cause] = append(g.effects[cause], effect)
 }
 
+// because notes in words how a cause leads to its effect; the first words stand.
+func (g *causes) because(cause string, effect *Finding, why string) {
+	if why == "" || effect.Because[cause] != "" || !slices.Contains(effect.Causes, cause) {
+		return
+	}
+	if effect.Because == nil {
+		effect.Because = map[string]string{}
+	}
+	effect.Because[cause] = why
+}
+
 func (g *causes) reaches(from, to string) bool {
 	seen := map[string]bool{}
 	todo := []string{from}
@@ -136,6 +147,7 @@ func (g *causes) mechanisms(rules []*Rule) {
 						continue
 					}
 					g.link(cause.ID, effect.ID)
+					g.because(cause.ID, effect, m.Why)
 				}
 			}
 		}

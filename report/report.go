@@ -15,7 +15,7 @@ import (
 
 // Encoder writes a Result in one format.
 type Encoder struct {
-	// Name is what a user calls the format: "markdown".
+	// Name is what a user calls the format: "md".
 	Name string
 	// Ext is the usual extension of such a file, with its dot.
 	Ext string
@@ -41,6 +41,11 @@ type Options struct {
 // Encoders returns the formats, the default one first.
 func Encoders() []Encoder {
 	return []Encoder{
+		{
+			Name: "md", Ext: ".md",
+			Doc:    "Markdown that a postmortem can take as it is.",
+			Encode: encodeMarkdown,
+		},
 		{
 			Name: "json", Ext: ".json",
 			Doc:    "The full result for other programs; all other formats can be made from it.",

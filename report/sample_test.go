@@ -12,7 +12,7 @@ func at(hour, minute int, sec float64) time.Time {
 	return time.Date(2026, 11, 21, hour, minute, 0, 0, time.UTC).Add(time.Duration(sec * float64(time.Second)))
 }
 
-func line(artifact string, n int, note, excerpt string) analyze.Evidence {
+func lineOf(artifact string, n int, note, excerpt string) analyze.Evidence {
 	return analyze.Evidence{Ref: fact.Ref{Artifact: fact.ID(artifact), Line: n, Offset: int64(n) * 80}, Note: note, Excerpt: excerpt}
 }
 
@@ -77,10 +77,10 @@ func leakedLock() *analyze.Finding {
 		Severity: analyze.Critical, Confidence: analyze.Confirmed,
 		From: at(8, 29, 58), To: at(8, 45, 0),
 		Evidence: []analyze.Evidence{
-			line("goroutine.txt", 120, "goroutine 18 has waited for 2 minutes", "goroutine 18 [sync.Mutex.Lock, 2 minutes]:\nsync.(*Mutex).Lock(0xc000771900)\n\t/usr/local/go/src/sync/mutex.go:46"),
-			line("quotepushd.log", 812, "the early return", `2026-11-21T08:29:58Z WARN "drop stale snapshot" sym=<b>`).On(at(8, 29, 58), fact.LocalZone, time.Second),
+			lineOf("goroutine.txt", 120, "goroutine 18 has waited for 2 minutes", "goroutine 18 [sync.Mutex.Lock, 2 minutes]:\nsync.(*Mutex).Lock(0xc000771900)\n\t/usr/local/go/src/sync/mutex.go:46"),
+			lineOf("quotepushd.log", 812, "the early return", `2026-11-21T08:29:58Z WARN "drop stale snapshot" sym=<b>`).On(at(8, 29, 58), fact.LocalZone, time.Second),
 		},
-		Against: []analyze.Evidence{line("goroutine.txt", 400, "goroutine 30 is running in the same package", "goroutine 30 [running]:")},
+		Against: []analyze.Evidence{lineOf("goroutine.txt", 400, "goroutine 30 is running in the same package", "goroutine 30 [running]:")},
 		Missing: []string{"a second dump, which would show that the same goroutines still wait"},
 		Fix:     "Unlock with defer in Hub.Publish (hub.go:36), where an early return leaves the lock held.",
 		Next:    []string{"curl -s 'http://HOST:PORT/debug/pprof/goroutine?debug=2' > goroutine_2.txt"},
@@ -96,8 +96,9 @@ func unread() *analyze.Finding {
 		ID: "socket/unread-receive-queue#dd44", Rule: "socket/unread-receive-queue", Role: analyze.Symptom,
 		Subject: "process 3989 (quotepushd)", Title: "quotepushd (pid 3989) does not read: 1 MiB waits in its receive queue",
 		Detail: "Recv-Q stands at 1048576.", Severity: analyze.High, Confidence: analyze.Likely,
-		Evidence: []analyze.Evidence{line("ss_tanpoemi.txt", 9, "Recv-Q of the feed connection", "ESTAB 1048576 0 172.17.0.3:49001 172.17.0.9:9092")},
+		Evidence: []analyze.Evidence{lineOf("ss_tanpoemi.txt", 9, "Recv-Q of the feed connection", "ESTAB 1048576 0 172.17.0.3:49001 172.17.0.9:9092")},
 		Causes:   []string{"go/leaked-lock#aa11"},
+		Because:  map[string]string{"go/leaked-lock#aa11": "a process that waits for the lock does not read"},
 		Raised:   []string{"go/runtime-pressure#ee55"},
 		Fix:      "See what blocks the process.",
 		Entities: []analyze.Entity{{Kind: "process", Key: "push-3/3989", Name: "quotepushd"}},
@@ -119,7 +120,7 @@ func oomKill() *analyze.Finding {
 		ID: "process/oom-kill#bb22", Rule: "process/oom-kill", Role: analyze.RootCause,
 		Subject: "process 16800 (node)", Title: "The kernel killed node (pid 16800): its memory group was full",
 		Severity: analyze.High, Confidence: analyze.Confirmed, From: at(8, 41, 0), To: at(8, 41, 0),
-		Evidence: []analyze.Evidence{line("dmesg.txt", 44, "the kernel's record", "Memory cgroup out of memory: Killed process 16800 (node)").On(at(8, 41, 0), fact.LocalNoZone, 30*time.Second)},
+		Evidence: []analyze.Evidence{lineOf("dmesg.txt", 44, "the kernel's record", "Memory cgroup out of memory: Killed process 16800 (node)").On(at(8, 41, 0), fact.LocalNoZone, 30*time.Second)},
 		Fix:      "Raise the limit or find the leak.",
 	}
 }
@@ -129,7 +130,7 @@ func slowGC() *analyze.Finding {
 		ID: "go/runtime-pressure#ee55", Rule: "go/runtime-pressure", Role: analyze.Contributing,
 		Subject: "process 3989 (quotepushd)", Title: "Twelve goroutines assist the garbage collector",
 		Severity: analyze.Low, Confidence: analyze.Possible,
-		Evidence: []analyze.Evidence{line("goroutine.txt", 300, "", "goroutine 77 [GC assist wait]:")},
+		Evidence: []analyze.Evidence{lineOf("goroutine.txt", 300, "", "goroutine 77 [GC assist wait]:")},
 	}
 }
 
@@ -138,7 +139,7 @@ func change() *analyze.Finding {
 		ID: "audit/change-before-incident#ff66", Rule: "audit/change-before-incident", Role: analyze.Context,
 		Subject: "/etc/hub.yaml", Title: "/etc/hub.yaml was written 20 minutes before",
 		Severity: analyze.Info, Confidence: analyze.Likely,
-		Evidence: []analyze.Evidence{line("audit.log", 3, "", "type=SYSCALL msg=audit(1795222328.365:17)")},
+		Evidence: []analyze.Evidence{lineOf("audit.log", 3, "", "type=SYSCALL msg=audit(1795222328.365:17)")},
 	}
 }
 
@@ -147,6 +148,6 @@ func oldRelease() *analyze.Finding {
 		ID: "process/orphans#0077", Rule: "process/orphans", Role: analyze.Context,
 		Subject: "process 77 (hub)", Title: "hub (pid 77) runs without its manager",
 		Severity: analyze.Low, Confidence: analyze.Possible,
-		Evidence: []analyze.Evidence{line("ps.txt", 3, "", "1 77 77 77 ? -1 S 0 0:00 hub")},
+		Evidence: []analyze.Evidence{lineOf("ps.txt", 3, "", "1 77 77 77 ? -1 S 0 0:00 hub")},
 	}
 }

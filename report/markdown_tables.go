@@ -1,0 +1,148 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze"
+)
+
+func (m *markdown) timeline() {
+	list := m.Timeline
+	if len(list) == 0 {
+		return
+	}
+	m.p("## Timeline\n\nTimes are UTC.\n\n| Time | Event | Source |\n|---|---|---|\n")
+	n := m.most(len(list), timelineEntries)
+	for _, e := range list[:n] {
+		m.p("| %s%s | %s | %s |\n", clock(e.Time), parens(doubt(e.Basis, e.Uncertainty)), mdText(e.Text), mdCellCode(citation(e.Source)))
+	}
+	if n < len(list) {
+		m.p("\n%d more entries are in the JSON report.\n", len(list)-n)
+	}
+	m.p("\n")
+}
+
+func parens(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + s + ")"
+}
+
+func (m *markdown) artifacts() {
+	if len(m.Artifacts) == 0 {
+		return
+	}
+	m.p("## Artifacts\n\n")
+	if bad := m.troubled(); len(bad) > 0 {
+		m.p("Not read, or not read whole:\n\n| Artifact | State | Read by | Why |\n|---|---|---|---|\n")
+		n := m.most(len(bad), troubledShown)
+		for _, a := range bad[:n] {
+			m.p("| %s | %s | %s | %s |\n", mdCellCode(a.Path), a.Status, mdText(a.Parser), mdText(m.trouble(a)))
+		}
+		if n < len(bad) {
+			m.p("\n%d more are in the JSON report.\n", len(bad)-n)
+		}
+		m.p("\n")
+	}
+	if groups := m.whole(); len(groups) > 0 {
+		m.p("Read whole:\n\n| Read by | Artifacts | Size | Facts |\n|---|---|---|---|\n")
+		for _, g := range groups {
+			n := m.most(len(g.paths), namesInGroup)
+			var names []string
+			for _, p := range g.paths[:n] {
+				names = append(names, mdCellCode(p))
+			}
+			m.p("| %s | %s%s | %s | %d |\n", mdText(g.parser), strings.Join(names, ", "), more(len(g.paths)-n), size(g.bytes), g.facts)
+		}
+		m.p("\n")
+	}
+}
+
+// trouble is what went wrong with an artifact, in one line.
+func (o *outline) trouble(a analyze.ArtifactStatus) string {
+	const most = 3
+	var parts []string
+	if a.Skipped > 0 {
+		parts = append(parts, plural(int(a.Skipped), "record", "records")+" skipped")
+	}
+	issues := a.Issues
+	if len(issues) > most {
+		issues = append(issues[:most:most], fmt.Sprintf("and %d more", len(issues)-most))
+	}
+	return strings.Join(append(parts, issues...), "; ")
+}
+
+func (m *markdown) ruleSections() {
+	if len(m.Rules) == 0 {
+		return
+	}
+	m.p("## Rules\n\n")
+	if found := m.rules(analyze.RuleFinding); len(found) > 0 {
+		m.p("Found something:\n\n")
+		for _, r := range found {
+			m.p("- %s%s\n", mdCode(r.ID), prefixed(": ", mdText(strings.Join(r.Notes, "; "))))
+		}
+		m.p("\n")
+	}
+	m.cleanRules()
+	if groups := m.unjudged(); len(groups) > 0 {
+		m.p("Could not judge:\n\n| Rules | Why | What would let them |\n|---|---|---|\n")
+		for _, g := range groups {
+			var next []string
+			for _, c := range g.next {
+				next = append(next, mdCellCode(c))
+			}
+			why := g.why
+			if g.status == analyze.RuleFailed {
+				why = "failed: " + why
+			}
+			m.p("| %s | %s | %s |\n", codes(g.rules, mdCellCode), mdText(why), strings.Join(next, " or "))
+		}
+		m.p("\n")
+	}
+}
+
+func (m *markdown) cleanRules() {
+	clean := m.rules(analyze.RuleClean)
+	if len(clean) == 0 {
+		return
+	}
+	if m.full {
+		m.p("Checked, nothing found (%d):\n\n", len(clean))
+		for _, r := range clean {
+			m.p("- %s%s\n", mdCode(r.ID), prefixed(": ", mdText(strings.Join(r.Notes, "; "))))
+		}
+		m.p("\n")
+		return
+	}
+	var ids []string
+	for _, r := range clean {
+		ids = append(ids, r.ID)
+	}
+	m.p("Checked, nothing found (%d): %s\n\n", len(clean), codes(ids, mdCode))
+}
+
+func codes(list []string, code func(string) string) string {
+	var out []string
+	for _, s := range list {
+		out = append(out, code(s))
+	}
+	return strings.Join(out, ", ")
+}
+
+func (m *markdown) foot() {
+	if len(m.Limits) > 0 {
+		m.p("## Limits that were hit\n\n")
+		for _, l := range m.Limits {
+			m.p("- %s\n", mdText(sentence(l)))
+		}
+		m.p("\n")
+	}
+	m.p("---\n\n%s %s · %s, %s", mdText(m.Tool.Name), mdText(m.Tool.Version), plural(m.Bundle.Artifacts, "artifact", "artifacts"), size(m.Bundle.Bytes))
+	if m.Bundle.SHA256 != "" {
+		m.p(" · SHA-256 %s", mdCode(m.Bundle.SHA256))
+	}
+	m.p("\n")
+}

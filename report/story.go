@@ -1,0 +1,310 @@
+package report
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze"
+)
+
+// A story is a finding that nothing explains and all that it explains, in the
+// order of telling: causes before what they cause.
+type story struct {
+	lead  *analyze.Finding
+	steps []step // the lead is the first
+	// raised are findings that raised the odds of a step without causing it.
+	raised []*analyze.Finding
+}
+
+// step is one link of the chain from cause to symptom.
+type step struct {
+	*analyze.Finding
+	number int
+	// after are the numbers of the steps that cause this one.
+	after []int
+	// alike are further findings of the same rule with the same causes; a chain
+	// with forty of them would hide its other links.
+	alike []*analyze.Finding
+}
+
+// alikeShown is how many findings of one rule with equal causes are told as steps
+// of their own.
+const alikeShown = 3
+
+// outline is a result in the order in which it is told.
+type outline struct {
+	*analyze.Result
+	stories []story
+	// others are the findings that no story tells.
+	others []*analyze.Finding
+	byID   map[string]*analyze.Finding
+}
+
+func outlined(r *analyze.Result, full bool) *outline {
+	o := &outline{Result: r, byID: map[string]*analyze.Finding{}}
+	effects := map[string][]*analyze.Finding{}
+	for _, f := range r.Findings {
+		o.byID[f.ID] = f
+		for _, c := range f.Causes {
+			effects[c] = append(effects[c], f)
+		}
+	}
+	told := map[string]bool{}
+	for _, lead := range o.leads() {
+		s := story{lead: lead}
+		chain := o.chain(lead, effects)
+		s.steps = number(chain, full)
+		for _, f := range chain {
+			told[f.ID] = true
+			for _, id := range f.Raised {
+				if c := o.byID[id]; c != nil && !slices.Contains(s.raised, c) {
+					s.raised = append(s.raised, c)
+					told[c.ID] = true
+				}
+			}
+		}
+		o.stories = append(o.stories, s)
+	}
+	for _, f := range r.Findings {
+		if !told[f.ID] {
+			o.others = append(o.others, f)
+		}
+	}
+	return o
+}
+
+// leads are the findings that stories begin with: the root causes, or without any
+// what is wrong and unexplained.
+func (o *outline) leads() []*analyze.Finding {
+	var out []*analyze.Finding
+	for _, id := range o.Verdict.RootCauses {
+		if f := o.byID[id]; f != nil {
+			out = append(out, f)
+		}
+	}
+	if len(out) > 0 {
+		return out
+	}
+	for _, f := range o.Findings {
+		if len(f.Causes) == 0 && f.Severity >= analyze.Medium {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// chain lists what a finding explains, causes before effects. A circle, which no
+// run produces, is cut where it closes.
+func (o *outline) chain(lead *analyze.Finding, effects map[string][]*analyze.Finding) []*analyze.Finding {
+	seen := map[string]bool{}
+	var reversed []*analyze.Finding
+	var visit func(f *analyze.Finding)
+	visit = func(f *analyze.Finding) {
+		if seen[f.ID] {
+			return
+		}
+		seen[f.ID] = true
+		next := effects[f.ID]
+		for i := len(next) - 1; i >= 0; i-- {
+			visit(next[i])
+		}
+		reversed = append(reversed, f)
+	}
+	visit(lead)
+	slices.Reverse(reversed)
+	return reversed
+}
+
+// number makes steps of a chain, folding findings that are alike.
+func number(chain []*analyze.Finding, full bool) []step {
+	var steps []step
+	numbers := map[string]int{} // finding to step
+	groups := map[string][]int{}
+	for _, f := range chain {
+		key := f.Rule + "\x00" + strings.Join(f.Causes, "\x00")
+		if g := groups[key]; !full && len(g) >= alikeShown {
+			last := &steps[g[len(g)-1]]
+			last.alike = append(last.alike, f)
+			numbers[f.ID] = last.number
+			continue
+		}
+		s := step{Finding: f, number: len(steps) + 1}
+		for _, c := range f.Causes {
+			if n := numbers[c]; n > 0 && !slices.Contains(s.after, n) {
+				s.after = append(s.after, n)
+			}
+		}
+		slices.Sort(s.after)
+		numbers[f.ID] = s.number
+		groups[key] = append(groups[key], len(steps))
+		steps = append(steps, s)
+	}
+	return steps
+}
+
+// rivals lists findings that several stories explain, with their leads: one of
+// those explanations may be enough.
+func (o *outline) rivals() (list []rivalry) {
+	for _, f := range o.Findings {
+		var leads []*analyze.Finding
+		for _, s := range o.stories {
+			if s.lead != f && slices.ContainsFunc(s.steps, func(st step) bool { return st.Finding == f }) {
+				leads = append(leads, s.lead)
+			}
+		}
+		if len(leads) < 2 {
+			continue
+		}
+		i := slices.IndexFunc(list, func(r rivalry) bool { return slices.Equal(r.leads, leads) })
+		if i < 0 {
+			list = append(list, rivalry{leads: leads})
+			i = len(list) - 1
+		}
+		list[i].over = append(list[i].over, f)
+	}
+	return list
+}
+
+// rivalry is a set of root causes that explain the same findings.
+type rivalry struct {
+	leads []*analyze.Finding
+	over  []*analyze.Finding
+}
+
+// command is something to run, and why.
+type command struct{ text, why string }
+
+// commands lists what to collect next, without repeats: first for the stories,
+// then for the other findings; where the bundle did not say enough for a root
+// cause, also what rules lacked.
+func (o *outline) commands() []command {
+	var out []command
+	seen := map[string]bool{}
+	add := func(why string, list []string) {
+		for _, c := range list {
+			c = oneLine(strings.TrimSpace(c))
+			if c != "" && !seen[c] {
+				seen[c] = true
+				out = append(out, command{c, oneLine(why)})
+			}
+		}
+	}
+	reason := func(f *analyze.Finding) string {
+		if len(f.Missing) > 0 {
+			return f.Missing[0]
+		}
+		return f.Subject
+	}
+	for _, s := range o.stories {
+		for _, st := range s.steps {
+			add(reason(st.Finding), st.Next)
+		}
+	}
+	for _, f := range o.others {
+		if f.Severity >= analyze.Medium {
+			add(reason(f), f.Next)
+		}
+	}
+	if o.Verdict.Status != analyze.StatusRootCause {
+		for _, g := range o.unjudged() {
+			add(plural(len(g.rules), "rule could not judge: ", "rules could not judge: ")+g.why, g.next)
+		}
+	}
+	return out
+}
+
+// unjudgedGroup is rules that could not judge for the same reason.
+type unjudgedGroup struct {
+	status, why string
+	next        []string
+	rules       []string
+}
+
+// unjudged groups the rules that were skipped or failed, failed ones first.
+func (o *outline) unjudged() []unjudgedGroup {
+	var out []unjudgedGroup
+	for _, want := range []string{analyze.RuleFailed, analyze.RuleSkipped} {
+		for _, r := range o.Rules {
+			if r.Status != want {
+				continue
+			}
+			i := slices.IndexFunc(out, func(g unjudgedGroup) bool {
+				return g.status == r.Status && g.why == r.Why && slices.Equal(g.next, r.Next)
+			})
+			if i < 0 {
+				out = append(out, unjudgedGroup{status: r.Status, why: r.Why, next: r.Next})
+				i = len(out) - 1
+			}
+			out[i].rules = append(out[i].rules, r.ID)
+		}
+	}
+	return out
+}
+
+// rules lists the IDs of rules that ended in one way.
+func (o *outline) rules(status string) []analyze.RuleStatus {
+	var out []analyze.RuleStatus
+	for _, r := range o.Rules {
+		if r.Status == status {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// troubled are artifacts that were not read whole and without a remark, the worst
+// first; whole are the others, by parser.
+func (o *outline) troubled() []analyze.ArtifactStatus {
+	var out []analyze.ArtifactStatus
+	for _, want := range []string{analyze.ArtifactFailed, analyze.ArtifactPartial, analyze.ArtifactParsed, analyze.ArtifactUnclaimed, analyze.ArtifactSkipped} {
+		for _, a := range o.Artifacts {
+			if a.Status == want && (want != analyze.ArtifactParsed || a.Skipped > 0 || len(a.Issues) > 0) {
+				out = append(out, a)
+			}
+		}
+	}
+	return out
+}
+
+// parserGroup is artifacts that one parser read whole.
+type parserGroup struct {
+	parser string
+	paths  []string
+	facts  int
+	bytes  int64
+}
+
+func (o *outline) whole() []parserGroup {
+	var out []parserGroup
+	for _, a := range o.Artifacts {
+		if a.Status != analyze.ArtifactParsed || a.Skipped > 0 || len(a.Issues) > 0 {
+			continue
+		}
+		i := slices.IndexFunc(out, func(g parserGroup) bool { return g.parser == a.Parser })
+		if i < 0 {
+			out = append(out, parserGroup{parser: a.Parser})
+			i = len(out) - 1
+		}
+		out[i].paths = append(out[i].paths, a.Path)
+		out[i].facts += a.Facts
+		out[i].bytes += a.Bytes
+	}
+	slices.SortFunc(out, func(a, b parserGroup) int { return strings.Compare(a.parser, b.parser) })
+	return out
+}
+
+// headline is the verdict's status in words.
+func (o *outline) headline() string {
+	switch o.Verdict.Status {
+	case analyze.StatusRootCause:
+		if n := len(o.Verdict.RootCauses); n > 1 {
+			return plural(n, "root cause", "root causes") + " found"
+		}
+		return "Root cause found"
+	case analyze.StatusSymptoms:
+		return "Symptoms without a cause"
+	case analyze.StatusClean:
+		return "Nothing wrong found"
+	}
+	return "Not enough to judge"
+}
