@@ -133,7 +133,7 @@ func (m *markdown) chain(s story) {
 	for _, st := range s.steps {
 		m.p("%d. %s%s\n", st.number, mdText(sentence(st.Title)), where(st.Finding))
 		if len(st.after) > 0 {
-			m.p("   (follows from step %s%s; %s)\n", joinInts(st.after), because(st.Finding, s), st.Confidence)
+			m.p("   (follows from step %s%s; %s)\n", joinInts(st.after), mdText(s.because(st.Finding)), st.Confidence)
 		}
 		if n := len(st.alike); n > 0 {
 			m.p("   And %s of the same kind: ", plural(n, "finding", "findings"))
@@ -150,10 +150,10 @@ func (m *markdown) chain(s story) {
 }
 
 // because is the mechanism behind a step, where the engine knows it.
-func because(f *analyze.Finding, s story) string {
+func (s story) because(f *analyze.Finding) string {
 	for _, st := range s.steps {
 		if why := f.Because[st.ID]; why != "" {
-			return ": " + mdText(strings.TrimRight(why, "."))
+			return ": " + strings.TrimRight(why, ".")
 		}
 	}
 	return ""

@@ -290,7 +290,7 @@ func (w *brokenWriter) Write(b []byte) (int, error) {
 
 func TestWriteErrorsSurface(t *testing.T) {
 	for _, e := range Encoders() {
-		for _, room := range []int{0, 1, 100, 4096} {
+		for _, room := range []int{0, 1, 100, 2000} {
 			assert.ErrorIs(t, e.Encode(&brokenWriter{room}, sample(), Options{}), assert.AnError, "%s after %d bytes", e.Name, room)
 		}
 	}

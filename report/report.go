@@ -47,6 +47,11 @@ func Encoders() []Encoder {
 			Encode: encodeMarkdown,
 		},
 		{
+			Name: "text", Ext: ".txt",
+			Doc:    "Plain text for a terminal: the story, the fix and what to collect.",
+			Encode: encodeTerminal,
+		},
+		{
 			Name: "json", Ext: ".json",
 			Doc:    "The full result for other programs; all other formats can be made from it.",
 			Encode: encodeJSON,
