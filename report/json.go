@@ -20,10 +20,30 @@ func encodeJSON(w io.Writer, r *analyze.Result, _ Options) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(r); err != nil {
+	if err := enc.Encode(withLists(*r)); err != nil {
 		return fmt.Errorf("encode report: %w", err)
 	}
 	return nil
+}
+
+// withLists makes the lists that the contract promises: an empty one is [] and
+// never null, so that a reader need not ask.
+func withLists(r analyze.Result) analyze.Result {
+	list(&r.Verdict.RootCauses)
+	list(&r.Findings)
+	list(&r.Timeline)
+	list(&r.Artifacts)
+	list(&r.Rules)
+	if r.Entities == nil {
+		r.Entities = map[string][]analyze.Entity{}
+	}
+	return r
+}
+
+func list[T any](s *[]T) {
+	if *s == nil {
+		*s = []T{}
+	}
 }
 
 // Decode reads what the json encoder wrote. It refuses other schemas, fields that
