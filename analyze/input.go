@@ -41,6 +41,8 @@ type Manifest struct {
 	// Summary is a sentence about the incident; From and To its window.
 	Summary  string    `json:"summary,omitempty"`
 	From, To time.Time `json:"-"`
+	// Collected is when the bundle was made, zero if unknown.
+	Collected time.Time `json:"-"`
 	// Zone is the zone of wall clocks that do not say theirs, nil if unknown.
 	Zone *time.Location `json:"-"`
 	// Hosts maps a path prefix to the host it comes from.

@@ -1,144 +1,147 @@
-// Package bundle opens what a user hands over (archives, directories, files, a
-// stream) as inputs for package analyze.
 package bundle
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
+	"errors"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"path"
 	"strings"
-
-	"github.com/klauspost/compress/gzip"
 
 	"github.com/culprit-dev/culprit/analyze"
 )
 
-// Options say how to open a bundle.
+// Options say how to open a bundle. The zero value is usable.
 type Options struct {
 	// Stdin is read for the argument "-".
 	Stdin io.Reader
-	// TempDir is where large entries are unpacked; "" is the system's.
+	// TempDir is where large entries are unpacked, "" for the system's directory.
 	TempDir string
 	Limits  Limits
+	// Sum computes Bundle.SHA256 in the background. It reads every file once more.
+	Sum bool
 }
 
-// Limits bound what opening may use. A zero field takes the default.
-type Limits struct {
-	Entries int
-	Bytes   int64
-	Ratio   int
-	Depth   int
-}
-
-// Bundle is an opened bundle.
+// Bundle is an opened bundle. Its inputs can be opened until Close.
 type Bundle struct {
-	Name     string
-	Inputs   []*analyze.Input
+	// Name is the base name of the argument, "stdin" for a stream.
+	Name string
+	// Inputs are in the order of the archives and directories; paths are unique.
+	Inputs []*analyze.Input
+	// Manifest is what culprit.yaml says, nil without one.
 	Manifest *analyze.Manifest
+	// ManifestErr says why a culprit.yaml could not be used; the bundle is open
+	// all the same.
+	ManifestErr error
 
-	sum string
+	spool   *spool
+	closers []io.Closer
+	sum     *summer
 }
 
-// SHA256 identifies the bundle's content.
-func (b *Bundle) SHA256() string { return b.sum }
-
-// Close frees what the bundle holds.
-func (b *Bundle) Close() error { return nil }
-
-// Open opens archives, directories and files.
+// Open opens archives, directories, files or "-" as one bundle. It fails when an
+// argument cannot be opened at all and when ctx ends. What goes wrong with an
+// entry is said by that entry's Input.Err or Input.Note. The caller closes the
+// bundle.
 func Open(ctx context.Context, args []string, opt Options) (*Bundle, error) {
-	b := &Bundle{Name: filepath.Base(args[0])}
-	for _, arg := range args {
-		if err := b.add(ctx, arg, opt); err != nil {
-			return nil, err
+	if len(args) == 0 {
+		return nil, errors.New("open bundle: no file named")
+	}
+	o := newOpener(ctx, opt)
+	for _, a := range arguments(args) {
+		if err := o.argument(a); err != nil {
+			return nil, errors.Join(err, o.b.Close())
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, errors.Join(err, o.b.Close())
 		}
 	}
-	return b, nil
+	o.b.Name = bundleName(args)
+	o.manifest()
+	o.b.sum.start(ctx)
+	return o.b, nil
 }
 
-func (b *Bundle) add(ctx context.Context, arg string, opt Options) error {
+// SHA256 identifies the content: for one file (an archive too) and for a stream
+// it is the hash of its bytes; for directories and several files it is the hash
+// of what `sha256sum` prints for all files in the order of their paths. It waits
+// for the end of the computation and is "" if Options.Sum was not set.
+func (b *Bundle) SHA256() string { return b.sum.wait() }
+
+// Close ends background work and removes what was unpacked. Inputs must not be
+// read any more.
+func (b *Bundle) Close() error {
+	b.sum.stop()
+	var errs []error
+	for _, c := range b.closers {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(append(errs, b.spool.close())...)
+}
+
+// bundleName is what the report calls the bundle.
+func bundleName(args []string) string {
+	first := baseName(args[0])
+	if len(args) > 1 {
+		return first + " and others"
+	}
+	return first
+}
+
+// argument is one command line argument and the label of what it holds.
+type argument struct {
+	arg string
+	// label names the file itself. below is the folder in which its entries
+	// appear, "" for a single argument.
+	label, below string
+}
+
+// arguments labels arguments so that no two collide: by base name, or where
+// these are equal, by as much of the path as tells them apart.
+func arguments(args []string) []argument {
+	out := make([]argument, len(args))
+	if len(args) == 1 {
+		out[0] = argument{arg: args[0], label: baseName(args[0])}
+		return out
+	}
+	count := map[string]int{}
+	for _, a := range args {
+		count[baseName(a)]++
+	}
+	stems := map[string]int{}
+	for i, a := range args {
+		label := baseName(a)
+		if count[label] > 1 && a != "-" {
+			label = cleanName(a)
+		}
+		out[i] = argument{arg: a, label: label, below: stem(label)}
+		stems[stem(label)]++
+	}
+	for i := range out {
+		if stems[out[i].below] > 1 {
+			out[i].below = out[i].label
+		}
+	}
+	return out
+}
+
+// baseName is the label of an argument.
+func baseName(arg string) string {
 	if arg == "-" {
-		data, err := io.ReadAll(opt.Stdin)
-		if err != nil {
-			return fmt.Errorf("read standard input: %w", err)
-		}
-		return b.content("stdin", data)
+		return "stdin"
 	}
-	st, err := os.Stat(arg)
-	if err != nil {
-		return err
+	name := path.Base(cleanName(arg))
+	if name == "." || name == "/" {
+		return "bundle"
 	}
-	if !st.IsDir() {
-		data, err := os.ReadFile(arg)
-		if err != nil {
-			return err
-		}
-		return b.content(filepath.Base(arg), data)
-	}
-	return filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(arg, path)
-		b.leaf(filepath.ToSlash(rel), data)
-		return err
-	})
+	return name
 }
 
-func (b *Bundle) content(name string, data []byte) error {
-	sum := sha256.Sum256(data)
-	b.sum = hex.EncodeToString(sum[:])
-	data = gunzip(data)
-	if len(data) < 512 || string(data[257:262]) != "ustar" {
-		b.leaf(name, data)
-		return nil
-	}
-	t := tar.NewReader(bytes.NewReader(data))
-	for {
-		h, err := t.Next()
-		if err == io.EOF {
-			return nil
+// stem is an archive's name without the endings that say how it is packed.
+func stem(name string) string {
+	for _, ext := range []string{".gz", ".tgz", ".zst", ".xz", ".bz2", ".lz4", ".tar", ".zip", ".tzst", ".txz", ".tbz2"} {
+		if s, ok := strings.CutSuffix(name, ext); ok && s != "" {
+			return strings.TrimSuffix(s, ".tar")
 		}
-		if err != nil {
-			return err
-		}
-		if h.Typeflag != tar.TypeReg {
-			continue
-		}
-		data, err := io.ReadAll(t)
-		if err != nil {
-			return err
-		}
-		b.leaf(strings.TrimPrefix(h.Name, "./"), data)
 	}
-}
-
-func gunzip(data []byte) []byte {
-	z, err := gzip.NewReader(bytes.NewReader(data))
-	if err != nil {
-		return data
-	}
-	if plain, err := io.ReadAll(z); err == nil {
-		return plain
-	}
-	return data
-}
-
-func (b *Bundle) leaf(path string, data []byte) {
-	data = gunzip(data)
-	b.Inputs = append(b.Inputs, &analyze.Input{
-		Path: path, Size: int64(len(data)),
-		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil },
-	})
+	return name
 }

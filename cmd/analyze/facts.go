@@ -44,7 +44,7 @@ func (s *settings) facts(ctx context.Context, args, kinds []string) (err error) 
 			return fmt.Errorf("no parser reads facts of kind %q; the kinds are: %s", k, strings.Join(known, " "))
 		}
 	}
-	b, err := s.open(ctx, args)
+	b, err := s.open(ctx, args, false)
 	if err != nil {
 		return err
 	}

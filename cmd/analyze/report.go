@@ -60,7 +60,7 @@ func (s *settings) report(ctx context.Context, args []string) (err error) {
 
 // analyze opens the bundle and runs all rules over it.
 func (s *settings) analyze(ctx context.Context, args []string) (res *analyze.Result, err error) {
-	b, err := s.open(ctx, args)
+	b, err := s.open(ctx, args, true)
 	if err != nil {
 		return nil, err
 	}

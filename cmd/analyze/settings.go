@@ -6,8 +6,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
-	"time"
 	_ "time/tzdata" // --tz means the same on hosts without zone files
 
 	"github.com/spf13/cobra"
@@ -67,9 +65,9 @@ func (s *settings) config(b *bundle.Bundle) (analyze.Config, error) {
 		Manifest: b.Manifest,
 	}
 	if s.zone != "" {
-		loc, err := parseZone(s.zone)
+		loc, err := bundle.ParseZone(s.zone)
 		if err != nil {
-			return cfg, err
+			return cfg, fmt.Errorf("--tz: %w", err)
 		}
 		m := analyze.Manifest{}
 		if b.Manifest != nil {
@@ -82,9 +80,9 @@ func (s *settings) config(b *bundle.Bundle) (analyze.Config, error) {
 }
 
 // open opens the bundle; a failure is that of the bundle, not of the program.
-func (s *settings) open(ctx context.Context, args []string) (*bundle.Bundle, error) {
+func (s *settings) open(ctx context.Context, args []string, sum bool) (*bundle.Bundle, error) {
 	b, err := bundle.Open(ctx, args, bundle.Options{
-		Stdin: s.stdin, TempDir: s.tempDir,
+		Stdin: s.stdin, TempDir: s.tempDir, Sum: sum,
 		Limits: bundle.Limits{
 			Entries: s.limits.entries, Bytes: int64(s.limits.bytes),
 			Ratio: s.limits.maxRatio, Depth: s.limits.depth,
@@ -93,20 +91,10 @@ func (s *settings) open(ctx context.Context, args []string) (*bundle.Bundle, err
 	if err != nil && ctx.Err() == nil {
 		return nil, &exitCode{exitUnusable, err}
 	}
+	if err == nil && b.ManifestErr != nil {
+		fmt.Fprintf(s.stderr, "analyze: the manifest is not used: %v\n", b.ManifestErr)
+	}
 	return b, err
-}
-
-// parseZone reads a zone name or an offset. The analyst's own zone ("Local") is
-// refused: a report must not depend on where it is made.
-func parseZone(name string) (*time.Location, error) {
-	if t, err := time.Parse("-07:00", name); err == nil {
-		return t.Location(), nil
-	}
-	loc, err := time.LoadLocation(name)
-	if err != nil || strings.EqualFold(name, "local") {
-		return nil, fmt.Errorf("--tz: unknown zone %q: give a name such as Asia/Shanghai or an offset such as +08:00", name)
-	}
-	return loc, nil
 }
 
 // checkFile refuses an output that would overwrite an input.
