@@ -2,26 +2,30 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/report"
 )
 
 func (s *settings) reportFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVarP(&s.format, "format", "f", "md", "form of the report: md, json")
+	f.StringVarP(&s.format, "format", "f", formats()[0], "form of the report: "+strings.Join(formats(), ", "))
+	f.BoolVar(&s.full, "full", false, "show every artifact, rule and piece of evidence")
 	f.StringVarP(&s.output, "output", "o", "", "write the report to this file, whole or not at all")
 	f.StringVar(&s.failOn, "fail-on", "", "exit with 2 if there is a finding of this severity or above: low, medium, high, critical")
 }
 
 // report is the main job: open, analyse, write.
 func (s *settings) report(ctx context.Context, args []string) (err error) {
-	encode, err := encoder(s.format)
+	enc, err := encoder(s.format)
 	if err != nil {
 		return err
 	}
@@ -41,7 +45,7 @@ func (s *settings) report(ctx context.Context, args []string) (err error) {
 	if err != nil && !unusable {
 		return err
 	}
-	if err := writeOut(s.output, s.stdout, func(w io.Writer) error { return encode(w, res) }); err != nil {
+	if err := writeOut(s.output, s.stdout, func(w io.Writer) error { return enc.Encode(w, res, s.layout()) }); err != nil {
 		return err
 	}
 	s.warn(res.Artifacts)
@@ -79,21 +83,30 @@ func (s *settings) analyze(ctx context.Context, args []string) (res *analyze.Res
 	return res, err
 }
 
-// encoder is the writer of a report format.
-func encoder(name string) (func(io.Writer, *analyze.Result) error, error) {
-	switch name {
-	case "json":
-		return func(w io.Writer, res *analyze.Result) error {
-			e := json.NewEncoder(w)
-			e.SetIndent("", "  ")
-			e.SetEscapeHTML(false)
-			return e.Encode(res)
-		}, nil
-	case "md":
-		return func(w io.Writer, res *analyze.Result) error {
-			_, err := fmt.Fprintf(w, "# %s\n\n%s\n", res.Bundle.Name, res.Verdict.Summary)
-			return err
-		}, nil
+// encoder finds a report format by its name.
+func encoder(name string) (report.Encoder, error) {
+	enc, ok := report.ByName(name)
+	if !ok {
+		return enc, fmt.Errorf("--format: unknown format %q, want %s", name, strings.Join(formats(), ", "))
 	}
-	return nil, fmt.Errorf("unknown format %q: md and json are known", name)
+	return enc, nil
+}
+
+// formats are the names of the report formats, the default first.
+func formats() []string {
+	var names []string
+	for _, e := range report.Encoders() {
+		names = append(names, e.Name)
+	}
+	return names
+}
+
+// layout is how the report is presented where it goes.
+func (s *settings) layout() report.Options {
+	opt := report.Options{Full: s.full}
+	if f, ok := s.stdout.(*os.File); ok && s.output == "" && isTerminal(f) {
+		opt.Color = os.Getenv("NO_COLOR") == ""
+		opt.Width, _, _ = term.GetSize(int(f.Fd()))
+	}
+	return opt
 }

@@ -29,6 +29,7 @@ type settings struct {
 
 	format string
 	output string
+	full   bool
 	failOn string
 }
 
