@@ -19,6 +19,7 @@ require (
 )
 
 require (
+	github.com/elastic/go-libaudit/v2 v2.6.2 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/mattn/go-runewidth v0.0.16 // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
