@@ -77,6 +77,9 @@ type reader struct {
 	asm   audit.Assembler
 	log   fact.Log
 	hosts map[string]bool
+	// modified is when the file was last written, which tells the year of stamps
+	// that print none.
+	modified time.Time
 }
 
 func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
@@ -86,11 +89,10 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	}
 	defer f.Close()
 	r := lines.New(f, in.ID())
-	k := &reader{out: out, hosts: map[string]bool{}}
+	k := &reader{out: out, hosts: map[string]bool{}, modified: in.ModTime}
 	k.scan.Emit = func(ev fact.KernelEvent) { analyze.Emit(out, ev) }
 	k.asm.Emit = func(ev fact.AuditEvent) { analyze.Emit(out, ev) }
 	k.asm.Form = "kernel"
-	other := int64(0)
 	for r.Next() {
 		if r.Number()&0xfff == 0 {
 			if err := ctx.Err(); err != nil {
@@ -104,15 +106,18 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 		if len(bytes.TrimSpace(line)) == 0 || bytes.HasPrefix(line, []byte("-- ")) {
 			continue
 		}
+		if k.log.Lines == 0 {
+			k.log.At = r.Ref()
+		}
 		if !k.line(line, r.Ref()) {
 			// A message of several lines carries its prefix once.
-			if other++; k.log.Lines == 0 {
+			if k.log.Lines == 0 {
 				out.Skip(&analyze.SyntaxError{At: r.Ref(), Msg: fmt.Sprintf("no kernel message: %.60q", line)})
 			}
 		}
 		k.log.Lines++
 	}
-	k.close(r.End())
+	k.close()
 	if err := r.Err(); err != nil {
 		return fmt.Errorf("read: %w", err)
 	}
@@ -124,13 +129,12 @@ func (k *reader) line(line []byte, at fact.Ref) bool {
 	if !ok {
 		return false
 	}
-	if k.log.Lines == 0 {
-		k.log.At, k.log.Basis = at, p.Basis
-		k.log.At.Len = 0
+	if p.Style == "syslog" {
+		p.Time = k.withYear(p.Time)
 	}
 	if p.Known() {
 		if !k.log.First.Known() {
-			k.log.First = p.Time
+			k.log.First, k.log.Basis = p.Time, p.Basis
 		}
 		k.log.Last = p.Time
 	}
@@ -151,6 +155,20 @@ func (k *reader) line(line []byte, at fact.Ref) bool {
 	}
 	k.scan.Message(kernel.Message{At: at, Time: p.Time, UptimeMS: p.UptimeMS, Host: p.Host, Text: string(bytes.TrimRight(msg, " "))})
 	return true
+}
+
+// withYear completes a stamp without a year: the last such day before the file
+// was written. Without that time the stamp stays unknown.
+func (k *reader) withYear(t fact.Time) fact.Time {
+	if k.modified.IsZero() {
+		return fact.Time{}
+	}
+	m := k.modified.UTC()
+	full := t.T.AddDate(m.Year()-t.T.Year(), 0, 0)
+	if full.After(m.Add(36 * time.Hour)) {
+		full = full.AddDate(-1, 0, 0)
+	}
+	return fact.Time{T: full, Basis: fact.LocalNoZone, Precision: time.Second}
 }
 
 // lost reads "audit: audit_lost=12 audit_rate_limit=0 audit_backlog_limit=64".
@@ -180,13 +198,13 @@ func (k *reader) bootTime(p kernel.Prefix, r audit.Record, at fact.Ref) {
 	})
 }
 
-func (k *reader) close(size int64) {
+func (k *reader) close() {
 	k.scan.Close()
 	if trail, ok := k.asm.Close(); ok {
 		analyze.Emit(k.out, trail)
 	}
 	if k.log.Lines > 0 {
-		k.log.Form, k.log.Bytes = "kernel", size
+		k.log.Form = "kernel"
 		analyze.Emit(k.out, k.log)
 	}
 }

@@ -41,14 +41,15 @@ func sniff(h analyze.Head) analyze.Match {
 		if text == "" {
 			continue
 		}
-		if i < 2 && isTree(text) && (i > 0 || isTree(firstLine(rest)) || len(bytes.TrimSpace(rest)) == 0) {
+		next := firstLine(rest)
+		if i == 0 && (isTree(text) && len(bytes.TrimSpace(rest)) == 0 || (isTree(text) || isTreeRoot(text)) && isTree(next)) {
 			return analyze.Sure
 		}
 		if pidstatHeader(text) != nil {
 			return analyze.Sure
 		}
 		if hd := parseHeader(text); hd != nil {
-			return sniffTable(hd, firstLine(rest), before, named)
+			return sniffTable(hd, next, before, named)
 		}
 		if !isBanner(text) {
 			before++
@@ -124,7 +125,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 		if strings.TrimSpace(text) == "" {
 			continue
 		}
-		if tree == nil && t.header == nil && isTree(text) {
+		if tree == nil && t.header == nil && (isTree(text) || isTreeRoot(text)) {
 			tree = &treeReader{t: t}
 			t.begin("pstree", nil, r.Ref())
 		}

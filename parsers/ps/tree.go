@@ -33,8 +33,11 @@ type treeNode struct {
 // isTree reports whether a line can be one of pstree with process numbers.
 func isTree(line string) bool {
 	line = strings.Trim(line, " ")
-	if strings.HasPrefix(line, "|-") || strings.HasPrefix(line, "`-") || strings.HasPrefix(line, "├") || strings.HasPrefix(line, "└") {
-		_, _, _, ok := treeLabel(strings.TrimLeft(line, "|`-+├└─┬ "))
+	if node := strings.TrimLeft(line, "|`-+│├└─┬ "); len(node) < len(line) {
+		_, _, _, ok := treeLabel(node)
+		if !ok {
+			_, _, _, ok = looseLabel(node)
+		}
 		return ok
 	}
 	_, _, rest, ok := treeLabel(line)
@@ -49,9 +52,15 @@ func isTree(line string) bool {
 	return rest == "" && strings.HasSuffix(line, ")")
 }
 
+// isTreeRoot reports whether a line can be the first one of pstree -ap.
+func isTreeRoot(line string) bool {
+	_, _, rest, ok := treeLabel(line)
+	return ok && (rest == "" || rest[0] == ' ')
+}
+
 // treeLabel cuts a node off the front: "bash(8796)---..." or "bash,8796 -l".
 func treeLabel(s string) (name string, pid int, rest string, ok bool) {
-	for i := 0; i < len(s); i++ {
+	for i := 0; i < min(len(s), maxName); i++ {
 		switch s[i] {
 		case '(':
 			j := i + 1
@@ -126,17 +135,18 @@ func (r *treeReader) line(text string, at fact.Ref) {
 	}
 }
 
+// maxName bounds a process name; prctl allows 15 bytes, the rest is for wide
+// characters and user names.
+const maxName = 128
+
 // looseLabel reads a name that holds blanks, which pstree prints as they are.
 func looseLabel(s string) (name string, pid int, rest string, ok bool) {
-	for i := 0; i < len(s); i++ {
-		if s[i] != ' ' {
-			continue
-		}
-		if n, p, r, ok := treeLabel(strings.ReplaceAll(s[:min(len(s), i+64)], " ", "\x00")); ok {
-			return strings.ReplaceAll(n, "\x00", " "), p, s[min(len(s), i+64)-len(r):], true
-		}
+	head := s[:min(len(s), maxName)]
+	name, pid, rest, ok = treeLabel(strings.ReplaceAll(head, " ", "\x00"))
+	if !ok {
+		return "", 0, "", false
 	}
-	return "", 0, "", false
+	return strings.ReplaceAll(name, "\x00", " "), pid, s[len(head)-len(rest):], true
 }
 
 func isBranch(s string) bool {

@@ -119,15 +119,8 @@ func started(s string) fact.Time {
 //	" |   \_ node app.js" is 2 deep; "    sshd" (ps -H) as well.
 func undraw(s string) (command string, depth int) {
 	if i := strings.Index(s, "\\_ "); i >= 0 && strings.Trim(s[:i], " |") == "" {
-		return s[i+3:], (i+3)/4 + boolInt(i == 0)
+		return s[i+3:], (i+1)/4 + 1
 	}
 	trimmed := strings.TrimLeft(s, " ")
 	return trimmed, (len(s) - len(trimmed)) / 2
-}
-
-func boolInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }

@@ -277,7 +277,7 @@ func (d *decoder) sockaddr(body []byte) {
 	if d.g.interpreted {
 		d.each(body, func(f field) {
 			if string(f.key) == "saddr" {
-				d.ev.Sockaddr = string(f.value)
+				d.ev.Sockaddr = interpretedAddr(string(f.value))
 			}
 		})
 		return
@@ -300,6 +300,31 @@ func (d *decoder) sockaddr(body []byte) {
 	default:
 		d.ev.Sockaddr = data["family"]
 	}
+}
+
+// interpretedAddr reads "{ saddr_fam=inet laddr=169.254.169.254 lport=80 }".
+func interpretedAddr(s string) string {
+	var addr, port, path string
+	for _, w := range strings.Fields(strings.Trim(s, "{} ")) {
+		k, v, _ := strings.Cut(w, "=")
+		switch k {
+		case "laddr":
+			addr = v
+		case "lport":
+			port = v
+		case "path":
+			path = v
+		}
+	}
+	switch {
+	case path != "":
+		return path
+	case addr == "" || port == "":
+		return strings.Trim(s, "{} ")
+	case strings.Contains(addr, ":"):
+		return "[" + addr + "]:" + port
+	}
+	return addr + ":" + port
 }
 
 // statement reads a record that says something by itself: a login, a service, a
@@ -336,8 +361,13 @@ func (d *decoder) statement(kind string, body []byte) {
 		case "cwd":
 			ev.Cwd = string(hexText(f))
 		case "sig":
-			if n, err := strconv.ParseInt(string(f.value), 10, 32); err == nil && (kind == "ANOM_ABEND" || kind == "SECCOMP") {
+			if kind != "ANOM_ABEND" && kind != "SECCOMP" {
+				break
+			}
+			if n, err := strconv.ParseInt(string(f.value), 10, 32); err == nil {
 				ev.Signal = signalName(n)
+			} else if bytes.HasPrefix(f.value, []byte("SIG")) {
+				ev.Signal = string(f.value)
 			}
 		case "name", "path":
 			if classifyRecord(kind) == classDenied {

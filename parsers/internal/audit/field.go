@@ -75,7 +75,7 @@ func eachInterpreted(b []byte, exec bool, f func(field)) {
 		}
 		key, start = b[i:i+n], i+n+1
 		i = start
-		if string(key) == "proctitle" || string(key) == "cmd" || string(key) == "data" {
+		if string(key) == "proctitle" || string(key) == "saddr" || string(key) == "data" {
 			break // the rest of the line, whatever it looks like
 		}
 		if string(key) == "msg" {

@@ -139,8 +139,8 @@ func stamp(b []byte) (t fact.Time, used int, style string) {
 			for used < len(b) && (b[used] == '.' || b[used] >= '0' && b[used] <= '9') {
 				used++
 			}
-			_ = v // without a year it is no instant
-			return fact.Time{}, used, "syslog"
+			// The year is missing: the caller may know it.
+			return fact.Time{T: v, Precision: time.Second}, used, "syslog"
 		}
 	}
 	if len(b) < 20 || b[4] != '-' || b[10] != 'T' {
