@@ -3,6 +3,7 @@ module github.com/culprit-dev/culprit
 go 1.26.0
 
 require (
+	github.com/elastic/go-libaudit/v2 v2.6.2
 	github.com/goccy/go-yaml v1.19.2
 	github.com/google/go-cmp v0.7.0
 	github.com/jedib0t/go-pretty/v6 v6.8.3
@@ -19,7 +20,6 @@ require (
 )
 
 require (
-	github.com/elastic/go-libaudit/v2 v2.6.2 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/mattn/go-runewidth v0.0.16 // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect

@@ -71,7 +71,7 @@ func ParseRecord(line []byte) (r Record, ok bool) {
 // stamp reads "1795222328.365:17):" or "11/21/26 08:53:26.589:38) :".
 func (r *Record) stamp(b []byte) (rest []byte, ok bool) {
 	sec, i := digits(b)
-	if i == 0 || i+4 >= len(b) || b[i] != '.' || i < 5 {
+	if i < 5 || i > 11 || i+4 >= len(b) || b[i] != '.' {
 		return r.wallStamp(b)
 	}
 	milli, n := digits(b[i+1:])

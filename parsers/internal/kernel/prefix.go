@@ -70,7 +70,7 @@ func splitBracket(b []byte) (p Prefix, message []byte, ok bool) {
 			continue
 		}
 		p.Style = "ctime"
-		if t.Year() > 0 {
+		if t.Year() >= 1970 {
 			p.Time = fact.Time{T: t, Basis: fact.LocalNoZone, Precision: time.Second}
 		}
 		return p, message, true
@@ -90,7 +90,7 @@ func uptime(s string) (ms int64, ok bool) {
 	if !dot || len(frac) < 3 {
 		return 0, false
 	}
-	n, err := strconv.ParseInt(sec, 10, 40)
+	n, err := strconv.ParseInt(sec, 10, 32)
 	if err != nil || n < 0 {
 		return 0, false
 	}
@@ -157,7 +157,7 @@ func stamp(b []byte) (t fact.Time, used int, style string) {
 		text = strings.Replace(text, ",", ".", 1)
 	}
 	for _, layout := range []string{"2006-01-02T15:04:05.999999999Z07:00", "2006-01-02T15:04:05.999999999-0700"} {
-		if v, err := time.Parse(layout, text); err == nil {
+		if v, err := time.Parse(layout, text); err == nil && v.Year() >= 1970 {
 			return fact.Time{T: v.UTC(), Basis: fact.LocalZone, Precision: time.Microsecond}, end, style
 		}
 	}
