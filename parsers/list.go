@@ -4,18 +4,14 @@ package parsers
 
 import (
 	"github.com/culprit-dev/culprit/analyze"
-	auditd "github.com/culprit-dev/culprit/parsers/auditd"
+	applog "github.com/culprit-dev/culprit/parsers/applog"
 	goroutine "github.com/culprit-dev/culprit/parsers/goroutine"
-	kernlog "github.com/culprit-dev/culprit/parsers/kernlog"
-	ps "github.com/culprit-dev/culprit/parsers/ps"
 )
 
 // All returns the parsers that come with the program, in the order of their folders.
 func All() []*analyze.Parser {
 	return []*analyze.Parser{
-		auditd.Parser(),
+		applog.Parser(),
 		goroutine.Parser(),
-		kernlog.Parser(),
-		ps.Parser(),
 	}
 }

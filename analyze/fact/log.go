@@ -19,6 +19,8 @@ type LogEvent struct {
 	Syscall string `json:"syscall,omitempty"`
 	// Addresses are the addr:port pairs and ports in the text, in order.
 	Addresses []string `json:"addresses,omitempty"`
+	// Listens are those of Addresses that the text says the writer listens on.
+	Listens []string `json:"listens,omitempty"`
 	// PIDs are other process numbers that the text names ("pid=123", "child 123").
 	PIDs []int `json:"pids,omitempty"`
 	// Signal is a signal that the text names, as SIGTERM.
@@ -61,6 +63,7 @@ func (e LogEvent) Ref() Ref { return e.At }
 type LogShape struct {
 	At     Ref    `json:"-"` // first of them
 	Shape  string `json:"shape"`
+	Text   string `json:"text,omitempty"` // the first, with # for words that vary
 	Level  string `json:"level,omitempty"`
 	Count  int64  `json:"count"`
 	First  Time   `json:"-"`
@@ -84,8 +87,9 @@ type Log struct {
 	// Basis is that of most of its events.
 	Basis Basis `json:"basis"`
 	// PIDs are the writers that the log states about itself ("started pid=4178").
-	PIDs  []int `json:"pids,omitempty"`
-	Bytes int64 `json:"bytes"`
+	PIDs []int `json:"pids,omitempty"`
+	// Unstamped counts events without a time in a log whose events have one.
+	Unstamped int64 `json:"unstamped,omitempty"`
 }
 
 // Kind is "log".
@@ -115,10 +119,6 @@ type KernelEvent struct {
 	AnonRSSKB  Int    `json:"anon_rss_kb,omitzero"`
 	TotalVMKB  Int    `json:"total_vm_kb,omitzero"`
 	InvokerPID int    `json:"invoker_pid,omitempty"`
-	Invoker    string `json:"invoker,omitempty"`
-	// TaskCgroup is the victim's own cgroup, Host the writer of a syslog line.
-	TaskCgroup string `json:"task_cgroup,omitempty"`
-	Host       string `json:"host,omitempty"`
 	Text       string `json:"text"`
 	// Lines are further lines of the event that are worth citing.
 	Lines []Ref `json:"-"`

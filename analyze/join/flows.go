@@ -123,7 +123,11 @@ func (f *Flows) listenLog(e *fact.LogEvent, writer int) {
 	if pid == 0 {
 		return
 	}
-	for _, a := range e.Addresses {
+	listens := e.Listens
+	if len(listens) == 0 {
+		listens = e.Addresses
+	}
+	for _, a := range listens {
 		if local, ok := ParseAddrPort(a); ok {
 			key := connKey{host: f.hosts.Of(e.At), proto: "tcp", local: local}
 			if _, have := f.stated[key]; !have {

@@ -1,0 +1,218 @@
+// Package applog reads the logs of applications and services: lines with a time
+// stamp of any common layout, JSON lines, and plain output without stamps.
+//
+// A log is not copied into memory. Events that a rule can use become facts, the
+// rest is counted by message shape; see fact.LogEvent and fact.LogShape.
+package applog
+
+import (
+	"bytes"
+	"context"
+	"path"
+	"strings"
+	"sync"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/parsers/internal/stamp"
+)
+
+// Parser reads application logs.
+func Parser() *analyze.Parser {
+	return &analyze.Parser{
+		Name:    "applog",
+		Doc:     "Logs of applications and services: stamped lines of any common layout, JSON lines, syslog, access logs, plain output.",
+		Emits:   []fact.Kind{fact.LogEvent{}.Kind(), fact.LogShape{}.Kind(), fact.Log{}.Kind()},
+		Sniff:   sniff,
+		Parse:   parse,
+		Excerpt: excerpt,
+	}
+}
+
+func sniff(h analyze.Head) analyze.Match {
+	text, ok := decodeHead(h.Bytes)
+	if !ok || len(bytes.TrimSpace(text)) == 0 {
+		return analyze.No
+	}
+	named := logName(h.Path)
+	degree := func(m analyze.Match) analyze.Match {
+		if named && m < analyze.Sure {
+			m++
+		}
+		return m
+	}
+	if foreign(text) {
+		return analyze.No
+	}
+	if jsonHead(text) {
+		return degree(analyze.Probably)
+	}
+	f := stamp.Detect(text)
+	switch messages := messageLines(text, &f); {
+	case f.Stamped == 0:
+	case messages*4 < f.Stamped*3:
+		// Stamps with nothing or a comma behind them head other tools' samples.
+		return analyze.Maybe
+	case f.Stamped >= 2 && f.Share >= 0.3:
+		return degree(analyze.Probably)
+	default:
+		return degree(analyze.Maybe)
+	}
+	if named || plainLog(text) {
+		return analyze.Maybe
+	}
+	return analyze.No
+}
+
+// foreign reports formats that look like a log and have parsers of their own.
+func foreign(text []byte) bool {
+	first := text
+	if i := bytes.IndexByte(text, '\n'); i >= 0 {
+		first = text[:i]
+	}
+	return bytes.Contains(first, []byte("msg=audit(")) || bytes.HasPrefix(text, []byte("%PDF")) || bytes.HasPrefix(text, []byte("<?xml"))
+}
+
+// messageLines counts stamped lines that go on with a message.
+func messageLines(text []byte, f *stamp.Finder) int {
+	n := 0
+	for len(text) > 0 {
+		line := text
+		if i := bytes.IndexByte(text, '\n'); i >= 0 {
+			line, text = text[:i], text[i+1:]
+		} else {
+			text = nil
+		}
+		if _, _, to := f.Find(line); to > 0 {
+			rest := bytes.TrimSpace(line[to:])
+			if len(rest) > 2 && rest[0] != ',' && rest[0] != ';' {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func jsonHead(text []byte) bool {
+	lines, logs := 0, 0
+	for _, line := range bytes.SplitN(text, []byte("\n"), 12) {
+		if len(line) == 0 {
+			continue
+		}
+		if lines++; jsonLog(line) {
+			logs++
+		}
+	}
+	return logs > 0 && logs*2 >= lines
+}
+
+// plainLog reports whether unstamped text visibly is a program's output: levels at
+// line starts, or the report of a crash.
+func plainLog(text []byte) bool {
+	n, lines := 0, 0
+	for _, line := range bytes.SplitN(text, []byte("\n"), 100) {
+		if len(line) == 0 {
+			continue
+		}
+		lines++
+		h := parseHeader(line, stamp.Stamp{}, 0, 0)
+		if h.level != levelNone || crashLine(line) {
+			n++
+		}
+	}
+	return n*4 >= lines && n > 0
+}
+
+func logName(p string) bool {
+	base := strings.ToLower(path.Base(p))
+	for _, suffix := range []string{".log", ".err", ".out", ".stderr", ".stdout", "syslog", "messages", ".journal.txt"} {
+		if strings.HasSuffix(base, suffix) {
+			return true
+		}
+	}
+	return strings.Contains(base, "log") || strings.HasPrefix(base, "journal")
+}
+
+// parse reads the log block by block.
+func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
+	r, err := in.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	text, head, enc, err := decoded(r)
+	if err != nil {
+		return err
+	}
+	l := &layout{id: in.ID(), modified: in.ModTime, enc: enc}
+	form := "text"
+	if l.json = jsonHead(head); l.json {
+		form = "json"
+	}
+	l.finder = stamp.Detect(head)
+	l.stamped = !l.json && l.finder.Stamped > 0
+	if l.stamped && l.finder.Ambiguous {
+		out.Note("no date tells the order of day and month")
+	}
+	split := &splitter{r: text, begins: l.begins, wide: enc.wide}
+	m := newMerger(l)
+	if err := run(ctx, split, m, max(1, out.Jobs())); err != nil {
+		return err
+	}
+	m.emit(out, form)
+	return split.failed()
+}
+
+// run scans blocks with up to jobs goroutines and merges them in order.
+func run(ctx context.Context, split *splitter, m *merger, jobs int) error {
+	workers := make([]*worker, jobs)
+	for i := range workers {
+		workers[i] = &worker{scan: newScanner(m.l)}
+	}
+	inDump := false
+	for more := true; more; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		// A block that was cut inside an event needs the state of the one before it
+		// and is scanned alone.
+		n := 0
+		for alone := split.cont; n < jobs && (n == 0 || !alone && !split.cont); n++ {
+			if more = split.next(&workers[n].block); !more {
+				break
+			}
+			workers[n].inDump = alone && inDump
+		}
+		scanAll(workers[:n])
+		for _, w := range workers[:n] {
+			m.add(&w.res)
+			inDump = w.res.inDump
+		}
+	}
+	return nil
+}
+
+// worker scans one block at a time.
+type worker struct {
+	block  block
+	res    result
+	scan   *scanner
+	inDump bool
+}
+
+func (w *worker) run() {
+	w.res = result{}
+	w.scan.scan(&w.block, w.inDump, &w.res)
+}
+
+func scanAll(workers []*worker) {
+	if len(workers) == 1 {
+		workers[0].run()
+		return
+	}
+	var wg sync.WaitGroup
+	for _, w := range workers {
+		wg.Go(w.run)
+	}
+	wg.Wait()
+}

@@ -1,0 +1,98 @@
+package applog_test
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/parsers/applog"
+	"github.com/culprit-dev/culprit/parsers/parsertest"
+)
+
+func TestGolden(t *testing.T) { parsertest.Golden(t, applog.Parser(), "testdata/*") }
+func TestRobust(t *testing.T) { parsertest.Robust(t, applog.Parser(), "testdata/node.log") }
+func FuzzParse(f *testing.F)  { parsertest.Fuzz(f, applog.Parser(), "testdata/*") }
+
+func events(st *fact.Store) []*fact.LogEvent {
+	var out []*fact.LogEvent
+	for f := range st.Each("log_event") {
+		if f.Ref().Artifact != "app.log" {
+			continue
+		}
+		out = append(out, f.(*fact.LogEvent))
+	}
+	return out
+}
+
+// TestRepeats: equal messages are kept up to a bound, and the count is exact.
+func TestRepeats(t *testing.T) {
+	var b bytes.Buffer
+	const n = 30_000
+	for i := range n {
+		fmt.Fprintf(&b, "2026-03-02T08:15:01.%03dZ ERROR call %d to 10.0.0.9:7301: connection refused\n", i%1000, i)
+		fmt.Fprintf(&b, "2026-03-02T08:15:01.%03dZ INFO tick %d\n", i%1000, i)
+		if i == n/2 {
+			fmt.Fprintf(&b, "2026-03-02T08:15:01.%03dZ ERROR call %d to 10.0.0.9:7302: connection refused\n", i%1000, i)
+		}
+	}
+	st, _ := parsertest.Run(t, applog.Parser(), "app.log", b.Bytes())
+	total, other := 0, 0
+	list := events(st)
+	assert.LessOrEqual(t, len(list), 300)
+	for i, e := range list {
+		if i > 0 {
+			assert.Greater(t, e.At.Line, list[i-1].At.Line, "events stand in the order of the file")
+		}
+		switch {
+		case e.Errno != "ECONNREFUSED":
+		case e.Addresses[0] == "10.0.0.9:7302":
+			other++
+		default:
+			total += max(1, e.Repeat)
+		}
+	}
+	assert.Equal(t, n, total)
+	assert.Equal(t, 1, other, "another service's error is not lost among the repeats")
+	var shapes int64
+	for f := range st.Each("log_shape") {
+		shapes += f.(*fact.LogShape).Count
+	}
+	assert.EqualValues(t, 2*n+1, shapes)
+}
+
+// TestManyShapes: a log whose every line differs stays bounded.
+func TestManyShapes(t *testing.T) {
+	var b bytes.Buffer
+	word := []byte("aaaa")
+	for i := range 40_000 {
+		for j, k := 0, i; j < 4; j, k = j+1, k/26 {
+			word[j] = 'a' + byte(k%26)
+		}
+		fmt.Fprintf(&b, "2026-03-02T08:15:01Z ERROR user %s failed\n", word)
+	}
+	st, status := parsertest.Run(t, applog.Parser(), "app.log", b.Bytes())
+	assert.LessOrEqual(t, st.Count("log_shape"), 2001)
+	assert.LessOrEqual(t, st.Count("log_event"), 62_000)
+	assert.NotEmpty(t, status.Issues)
+}
+
+// TestDump: goroutines inside a log are an artifact of their own, and what stands
+// before and after them stays the log's.
+func TestDump(t *testing.T) {
+	var b bytes.Buffer
+	b.WriteString("2026/03/02 08:15:01 up\nSIGQUIT: quit\nPC=0x1 m=0\n\n")
+	for i := range 60_000 {
+		fmt.Fprintf(&b, "goroutine %d [select, 3 minutes]:\nmain.loop(0x%x)\n\t/src/a.go:10 +0x1\nmain.run(...)\n\t/src/a.go:20\ncreated by main.main in goroutine 1\n\t/src/a.go:30 +0x2\n\n", i+1, i)
+	}
+	size := b.Len()
+	b.WriteString("2026/03/02 08:15:09 restarted\n")
+	st, _ := parsertest.Run(t, applog.Parser(), "app.log", b.Bytes())
+	require.Len(t, events(st), 3)
+	assert.Equal(t, "SIGQUIT: quit", events(st)[1].Text)
+	assert.Equal(t, "restarted", events(st)[2].Text)
+	assert.EqualValues(t, size, events(st)[2].At.Offset)
+}

@@ -1,0 +1,290 @@
+package applog
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/parsers/internal/stamp"
+)
+
+// extract is what was read out of one event, before it becomes a fact.
+type extract struct {
+	level        level
+	source, host string
+	pid          int
+	text         []byte
+	marks        *marks
+}
+
+// parse reads the first line of an event: header, message, and what its words say.
+func (s *scanner) parse(e *extract, line []byte, at span) {
+	e.text = line
+	if s.l.json && len(line) > 0 && line[0] == '{' && s.parseJSON(e, line) {
+		return
+	}
+	var st stamp.Stamp
+	if at.to > 0 {
+		st, _, _ = s.l.finder.Find(line)
+	}
+	h := parseHeader(line, st, at.from, at.to)
+	e.level, e.pid, e.text = h.level, h.pid, h.msg
+	e.source, e.host = string(h.source), string(h.host)
+	if fields := logfmt(h.msg); fields.found {
+		fields.apply(e)
+	}
+	if l := accessLevel(e.text); l != levelNone {
+		e.level = l
+	}
+	e.marks = s.words.read(e.text, e.level)
+	if bytes.Contains(e.text, []byte(`" 504 `)) && e.text[0] == '"' {
+		e.marks.signs |= hasTimeout
+	}
+}
+
+// maxText is how much of a message an event keeps.
+const maxText = 1 << 10
+
+// maxLines is how much of the following lines is searched for errno and addresses.
+const maxFollowing = 8 << 10
+
+// event makes the fact of a kept event.
+func (s *scanner) event(b *block, at span, t *tally) fact.LogEvent {
+	raw := b.data[at.start:at.end]
+	first, following, _ := bytes.Cut(raw, []byte("\n"))
+	first = bytes.TrimSuffix(first, []byte("\r"))
+	if s.colour {
+		first = s.strip(first)
+	}
+	ev := fact.LogEvent{
+		At:    s.l.ref(b, at.line, at.start, len(bytes.TrimRight(raw, "\r\n"))),
+		Shape: shapeKey(t.hash),
+	}
+	ev.Time = s.time(first, at)
+	var e extract
+	s.parse(&e, first, at)
+	text := e.text
+	signs := t.signs | e.marks.signs
+	if more, cause := s.following(following); len(more) > 0 {
+		if at.to == 0 && crashLine(first) && len(cause) > 0 {
+			text = cause // the error itself says more than the line before it
+		}
+		// Read again with what follows, for errno, addresses and signals; the
+		// words of a stack trace are no reasons of their own.
+		joined := append(append(append(make([]byte, 0, len(e.text)+1+len(more)), e.text...), '\n'), more...)
+		signs |= s.words.read(joined, e.level).signs & (hasErrno | hasTimeout | hasOOM | hasSignal | hasError)
+		e.marks = &s.words.m
+	}
+	m := e.marks
+	ev.Level, ev.Source, ev.Host = e.level.String(), utf8Text([]byte(e.source)), e.host
+	if e.pid > 0 {
+		ev.PID = fact.Some(int64(e.pid))
+	}
+	ev.Errno, ev.Syscall, ev.Signal = m.errno, m.syscall, m.signal
+	ev.Addresses = append([]string(nil), m.addrs.list...)
+	for _, i := range m.addrs.listens {
+		if signs&hasListen != 0 {
+			ev.Listens = append(ev.Listens, ev.Addresses[i])
+		}
+	}
+	for _, p := range m.pids {
+		if p != e.pid {
+			ev.PIDs = append(ev.PIDs, p)
+		}
+	}
+	ev.Signs = signs.list()
+	ev.Text = utf8Text(oneLine(text))
+	return ev
+}
+
+// self is the process that an event says wrote the log: the writer's pid in the
+// header, or one that the text gives while it starts or begins to listen, unless
+// it speaks of a child.
+func (e *eventMeta) self(ev *fact.LogEvent, m *marks) {
+	e.writer = 0
+	switch {
+	case ev.Host != "":
+		// A system's log is written by everybody.
+	case ev.PID.Known:
+		e.writer = int(ev.PID.V)
+	case len(m.pids) > 0 && m.signs&(hasListen|hasStart) != 0 && m.signs&(hasStop|hasPeer) == 0 && !m.child:
+		e.writer = m.pids[0]
+	}
+}
+
+// eventMeta is what the log as a whole takes from an event.
+type eventMeta struct{ writer int }
+
+// following picks what matters from the lines after the first: everything but the
+// frames of stack traces. cause is the line that names the error.
+func (s *scanner) following(b []byte) (more, cause []byte) {
+	for len(b) > 0 && len(more) < maxFollowing {
+		line := b
+		if i := bytes.IndexByte(b, '\n'); i >= 0 {
+			line, b = b[:i], b[i+1:]
+		} else {
+			b = nil
+		}
+		line = bytes.TrimRight(line, "\r")
+		if dumpHeader(line) {
+			return more, cause
+		}
+		t := bytes.TrimSpace(line)
+		if len(t) == 0 || bytes.HasPrefix(t, []byte("at ")) || bytes.HasPrefix(t, []byte("File \"")) {
+			continue
+		}
+		// The last exception of a Python traceback is the one that was not handled;
+		// elsewhere it is the first.
+		if exceptionLine(t) && (cause == nil || bytes.HasPrefix(more, []byte("Traceback"))) {
+			cause = t
+		}
+		if line[0] == ' ' || line[0] == '\t' {
+			if !property(t) {
+				continue
+			}
+		}
+		if len(more) > 0 {
+			more = append(more, '\n')
+		}
+		more = append(more, line...)
+	}
+	return more, cause
+}
+
+// property reports whether an indented line is "code: 'ECONNRESET'," or key=value
+// rather than source code or a frame.
+func property(t []byte) bool {
+	n := 0
+	for n < len(t) && (letter(t[n]) || digit(t[n]) || t[n] == '_' || t[n] == '"' || t[n] == '\'') {
+		n++
+	}
+	return n > 0 && n < len(t) && (t[n] == ':' || t[n] == '=') && len(t) < 256
+}
+
+// time is the time of an event by its first line.
+func (s *scanner) time(line []byte, at span) fact.Time {
+	if s.l.json {
+		if st, ok := jsonTime(line); ok {
+			return st.Time(s.l.modified)
+		}
+		return fact.Time{}
+	}
+	if at.to == 0 {
+		return fact.Time{}
+	}
+	st, _, _ := s.l.finder.Find(line)
+	return st.Time(s.l.modified)
+}
+
+func oneLine(b []byte) []byte {
+	b = bytes.TrimSpace(b)
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		b = bytes.TrimSpace(b[:i])
+	}
+	if len(b) > maxText {
+		b = b[:maxText]
+		for len(b) > 0 && !utf8.RuneStart(b[len(b)-1]) {
+			b = b[:len(b)-1]
+		}
+		if n := len(b); n > 0 && b[n-1] >= 0xc0 {
+			b = b[:n-1]
+		}
+	}
+	return b
+}
+
+// accessLevel is error for a line of an access log with a status of 500 or more.
+func accessLevel(b []byte) level {
+	if len(b) < 12 || b[0] != '"' {
+		return levelNone
+	}
+	i := bytes.Index(b, []byte("\" "))
+	if i < 0 || len(b) < i+5 || !bytes.Contains(b[:i], []byte(" HTTP/")) {
+		return levelNone
+	}
+	if b[i+2] == '5' && digits(b[i+2:]) == 3 {
+		return levelError
+	}
+	return levelInfo
+}
+
+// fields are the keys of a logfmt line that have a meaning.
+type fields struct {
+	found                    bool
+	level, msg, source, host string
+	pid                      int
+	rest                     []byte
+}
+
+// logfmt reads key=value pairs where a line has level= or msg= among its first.
+func logfmt(b []byte) fields {
+	var f fields
+	if !bytes.Contains(b[:min(len(b), 200)], []byte("level=")) && !bytes.Contains(b[:min(len(b), 400)], []byte("msg=")) && !bytes.Contains(b[:min(len(b), 100)], []byte("lvl=")) {
+		return f
+	}
+	for len(b) > 0 {
+		b = trimLeft(b, " \t")
+		i := bytes.IndexByte(b, '=')
+		if i <= 0 || bytes.IndexByte(b[:i], ' ') >= 0 {
+			break
+		}
+		key := string(b[:i])
+		val, n := logfmtValue(b[i+1:])
+		pair := b[:i+1+n]
+		b = b[i+1+n:]
+		switch key {
+		case "level", "lvl", "severity":
+			f.level, f.found = val, true
+		case "msg", "message":
+			f.msg, f.found = val, true
+		case "logger", "component", "caller", "source", "module":
+			f.source = val
+		case "host", "hostname":
+			f.host = val
+		case "pid":
+			f.pid = atoi([]byte(val))
+		default:
+			f.rest = append(append(f.rest, ' '), pair...)
+		}
+	}
+	if len(b) > 0 {
+		f.rest = append(append(f.rest, ' '), b...)
+	}
+	return f
+}
+
+func logfmtValue(b []byte) (string, int) {
+	if len(b) == 0 || b[0] != '"' {
+		n := bytes.IndexAny(b, " \t")
+		if n < 0 {
+			n = len(b)
+		}
+		return string(b[:n]), n
+	}
+	i := 1
+	for i < len(b) && b[i] != '"' {
+		if b[i] == '\\' {
+			i++
+		}
+		i++
+	}
+	end := min(i, len(b))
+	return strings.ReplaceAll(string(b[1:end]), `\"`, `"`), min(end+1, len(b))
+}
+
+func (f fields) apply(e *extract) {
+	if l := levelWord([]byte(f.level)); l != levelNone {
+		e.level = l
+	}
+	if f.source != "" {
+		e.source = f.source
+	}
+	if f.host != "" {
+		e.host = f.host
+	}
+	if f.pid > 0 {
+		e.pid = f.pid
+	}
+	e.text = append([]byte(f.msg), f.rest...)
+}

@@ -1,0 +1,424 @@
+package applog
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/culprit-dev/culprit/parsers/internal/stamp"
+)
+
+// header is what stands between a line's stamp and its message.
+type header struct {
+	level  level
+	source []byte
+	host   []byte
+	pid    int
+	msg    []byte
+}
+
+// parseHeader takes a line whose stamp is line[from:to] (both zero without one).
+func parseHeader(line []byte, s stamp.Stamp, from, to int) header {
+	var h header
+	if to > 0 {
+		h.before(line[:from])
+		if c := line[from]; c >= 'A' && c <= 'Z' && from+1 < len(line) && digit(line[from+1]) {
+			return h.klog(line, from, to)
+		}
+	}
+	rest := trimLeft(line[to:], "]>)\"':,")
+	if to > 0 && s.Year == 0 && !s.Epoch && !s.Clock || to > 0 && h.host == nil {
+		rest = h.syslog(rest, to > 0 && s.Year == 0 && !s.Epoch && !s.Clock)
+	}
+	h.msg = h.tokens(rest, to > 0)
+	return h
+}
+
+// before reads what precedes the stamp: a level, a process number (redis), the
+// name that docker compose and PM2 put there.
+func (h *header) before(b []byte) {
+	if i := bytes.IndexByte(b, '<'); i >= 0 {
+		if j := bytes.IndexByte(b[i:], '>'); j > 1 {
+			if n, err := strconv.Atoi(string(b[i+1 : i+j])); err == nil {
+				h.level = syslogLevel(n)
+			}
+			return
+		}
+	}
+	for len(b) > 0 {
+		b = trimLeft(b, " \t|[](),:\"'-")
+		n := bytes.IndexAny(b, " \t|[](),\"'")
+		if n < 0 {
+			n = len(b)
+		}
+		w := b[:n]
+		b = b[n:]
+		switch {
+		case len(w) == 0:
+			return
+		case timeKeyWord(w):
+			return
+		case len(w) == 1 && h.level == levelNone && letterLevel(w[0]) != levelNone:
+			h.level = letterLevel(w[0])
+		case levelWord(bytes.TrimRight(w, ":")) != levelNone:
+			h.level = levelWord(bytes.TrimRight(w, ":"))
+		case redisRole(w) > 0:
+			h.pid = redisRole(w)
+		case h.source == nil && letterIn(w):
+			h.source = w
+		}
+	}
+}
+
+func timeKeyWord(w []byte) bool { return w[len(w)-1] == '=' }
+
+// redisRole reads "1234:M".
+func redisRole(w []byte) int {
+	n := len(w)
+	if n < 3 || w[n-2] != ':' || !letter(w[n-1]) {
+		return 0
+	}
+	pid, err := strconv.Atoi(string(w[:n-2]))
+	if err != nil {
+		return 0
+	}
+	return pid
+}
+
+// klog reads "I1121 01:34:48.123456   12345 file.go:12] message".
+func (h *header) klog(line []byte, from, to int) header {
+	h.level = letterLevel(line[from])
+	rest := trimLeft(line[to:], " ")
+	n := digits(rest)
+	if n > 0 {
+		h.pid = atoi(rest[:n])
+		rest = trimLeft(rest[n:], " ")
+	}
+	if i := bytes.Index(rest, []byte("] ")); i > 0 && i < 80 {
+		h.source, rest = rest[:i], rest[i+2:]
+	}
+	h.msg = rest
+	return *h
+}
+
+// syslog reads "host program[pid]: ". Where the stamp has its year, the program
+// must show its pid or be the kernel, because many programs print "word word: ".
+func (h *header) syslog(b []byte, sure bool) []byte {
+	b = trimLeft(b, " ")
+	i := bytes.IndexByte(b, ' ')
+	if i <= 0 || i > 64 || !hostname(b[:i]) {
+		return b
+	}
+	rest := b[i+1:]
+	n := 0
+	for n < len(rest) && n < 64 && rest[n] != ' ' && rest[n] != ':' && rest[n] != '[' {
+		n++
+	}
+	if n == 0 || n >= len(rest) {
+		return b
+	}
+	prog := rest[:n]
+	switch rest[n] {
+	case '[':
+		k := digits(rest[n+1:])
+		if k == 0 || n+1+k >= len(rest) || rest[n+1+k] != ']' {
+			return b
+		}
+		if end := n + 1 + k; end+1 < len(rest) && rest[end+1] == ':' || sure {
+			h.host, h.source, h.pid = b[:i], prog, atoi(rest[n+1:end])
+			return trimLeft(rest[end+1:], ": ")
+		}
+	case ':':
+		if n+1 < len(rest) && rest[n+1] == ' ' && (sure || string(prog) == "kernel" || string(prog) == "systemd") {
+			h.host, h.source = b[:i], prog
+			return rest[n+2:]
+		}
+	}
+	return b
+}
+
+// maxTokens bounds how many words and brackets a header may have.
+const maxTokens = 7
+
+// tokens reads levels, names and numbers up to the message.
+func (h *header) tokens(b []byte, stamped bool) []byte {
+	for range maxTokens {
+		b = trimLeft(b, " \t|")
+		if len(b) == 0 {
+			return b
+		}
+		var n int
+		switch c := b[0]; {
+		case c == '[':
+			n = h.bracket(b)
+		case c == '-' && len(b) > 1 && (b[1] == ' ' || b[1] == '-'):
+			n = len(b) - len(trimLeft(b, "-"))
+		case c == ':' && len(b) > 1 && b[1] == ' ':
+			n = 1
+		case c == '#' && digits(b[1:]) > 0: // ruby: #1234]
+			n = 1 + digits(b[1:])
+			h.pid = atoi(b[1:n])
+			if n < len(b) && b[n] == ']' {
+				n++
+			}
+		case (c == '*' || c == '#' || c == '.') && len(b) > 1 && b[1] == ' ' && h.level == levelNone && h.pid > 0: // redis
+			h.level = levelInfo
+			if c == '#' {
+				h.level = levelWarn
+			}
+			n = 1
+		case digit(c):
+			n = h.number(b, stamped)
+		case c == '"' || c == '\'' || c == '(':
+			return b
+		default:
+			n = h.word(b, stamped)
+		}
+		if n == 0 {
+			return b
+		}
+		b = b[n:]
+	}
+	return b
+}
+
+// bracket reads [INFO], [gw1], [1234], [core:error], [pid 1:tid 2] and
+// [app_worker#1:31895]. It returns 0 when the bracket belongs to the message.
+func (h *header) bracket(b []byte) int {
+	end := bytes.IndexByte(b[:min(len(b), 80)], ']')
+	if end < 1 {
+		return 0
+	}
+	c := bytes.TrimSpace(b[1:end])
+	end++
+	if end < len(b) && b[end] == ':' {
+		end++
+	}
+	if len(c) == 0 {
+		return end
+	}
+	if l := levelWord(c); l != levelNone {
+		if h.level == levelNone {
+			h.level = l
+		}
+		return end
+	}
+	if digits(c) == len(c) {
+		if h.pid == 0 && len(c) < 8 {
+			h.pid = atoi(c)
+		}
+		return end
+	}
+	if bytes.HasPrefix(c, []byte("pid ")) {
+		if n := digits(c[4:]); n > 0 {
+			h.pid = atoi(c[4 : 4+n])
+			return end
+		}
+	}
+	if bytes.HasPrefix(c, []byte("client ")) || h.source != nil || bytes.ContainsAny(c, "{}=<>") {
+		return 0
+	}
+	if i := bytes.LastIndexByte(c, ':'); i > 0 {
+		if l := levelWord(c[i+1:]); l != levelNone { // core:error
+			h.level, h.source = l, c[:i]
+			return end
+		}
+		if tail := c[i+1:]; digits(tail) == len(tail) && len(tail) >= 2 && len(tail) < 8 && !bytes.ContainsRune(c[:i], '.') {
+			h.source, h.pid = c, atoi(tail) // app_worker#1:31895
+			return end
+		}
+	}
+	if bytes.Count(c, []byte(" ")) > 2 || !letterIn(c) {
+		return 0
+	}
+	h.source = c
+	return end
+}
+
+// number reads "1234 --- [main]" of Spring, "1234#1234:" of nginx and the thread
+// number before MySQL's brackets.
+func (h *header) number(b []byte, stamped bool) int {
+	n := digits(b)
+	if n > 7 || !stamped {
+		return 0
+	}
+	rest := b[n:]
+	switch {
+	case bytes.HasPrefix(rest, []byte(" --- ")):
+		h.pid = atoi(b[:n])
+		return n + 5
+	case len(rest) > 1 && rest[0] == '#' && digits(rest[1:]) > 0:
+		h.pid = atoi(b[:n])
+		n += 1 + digits(rest[1:])
+		if n < len(b) && b[n] == ':' {
+			n++
+		}
+		return n
+	case bytes.HasPrefix(rest, []byte(" [")):
+		return n + 1
+	}
+	return 0
+}
+
+// word reads a bare word of a header: a level, "name[pid]:", "file.go:29:",
+// "name:" or "name - ". It returns 0 at the first word of the message.
+func (h *header) word(b []byte, stamped bool) int {
+	n := bytes.IndexAny(b[:min(len(b), 80)], " \t")
+	if n < 0 {
+		return 0
+	}
+	w := b[:n]
+	bare := bytes.TrimRight(w, ":,|")
+	colon := len(bare) < len(w)
+	if l := levelWord(bare); l != levelNone && h.level == levelNone {
+		if !commonWord(bare) || colon && !exceptionWord(bare) {
+			h.level = l
+			return n
+		}
+	}
+	if !stamped && h.level == levelNone {
+		if i := bytes.IndexByte(w, ':'); i > 0 && upper(w[:i]) { // ERROR:name:message
+			if l := levelWord(w[:i]); l != levelNone {
+				h.level = l
+				rest := w[i+1:]
+				if j := bytes.IndexByte(rest, ':'); j > 0 {
+					h.source = rest[:j]
+					return i + 1 + j + 1
+				}
+				return i + 1
+			}
+		}
+	}
+	if string(w) == "stderr" || string(w) == "stdout" { // containerd: "stderr F "
+		if len(b) > n+2 && (b[n+1] == 'F' || b[n+1] == 'P') && b[n+2] == ' ' {
+			return n + 2
+		}
+	}
+	if h.source != nil || !letterIn(w) {
+		return 0
+	}
+	if i := bytes.IndexByte(w, '['); i > 0 && name(w[:i]) { // proxy[3286] or sshd[12]:
+		if k := digits(w[i+1:]); k > 0 && k < 8 && i+1+k < len(w) && w[i+1+k] == ']' && len(w) <= i+k+3 && (k > 1 || colon) {
+			h.source, h.pid = w[:i], atoi(w[i+1:i+1+k])
+			if k < 3 && !colon {
+				// pool[3] is an index; only a colon makes a small number a pid.
+				h.source, h.pid = w, 0
+			}
+			return n
+		}
+		if bytes.HasSuffix(w, []byte("]")) && digits(w[i+1:]) == len(w)-i-2 {
+			h.source = w
+			return n
+		}
+		return 0
+	}
+	rest := b[n:]
+	switch {
+	case fileLine(bare):
+		h.source = bare
+		return n
+	case bytes.HasPrefix(rest, []byte(" - ")) && stamped && name(w):
+		h.source = w
+		return n + 2
+	case bytes.HasPrefix(rest, []byte(" log: ")) && name(w): // PM2-like managers: "GOD log:"
+		h.source = w
+		return n + 5
+	case colon && stamped && w[len(w)-1] == ':' && name(bare) && !exceptionWord(bare):
+		h.source = bare
+		return n
+	case bytes.HasPrefix(rest, []byte(" - ")) && stamped && dotted(w):
+		h.source = w
+		return n + 2
+	}
+	return 0
+}
+
+// fileLine reports whether w is "hub.go:77".
+func fileLine(w []byte) bool {
+	i := bytes.LastIndexByte(w, ':')
+	if i < 0 || digits(w[i+1:]) != len(w)-i-1 || i+1 == len(w) {
+		return false
+	}
+	j := bytes.LastIndexByte(w[:i], '.')
+	return j > 0 && i-j <= 5 && i-j > 1 && letter(w[j+1])
+}
+
+func name(w []byte) bool {
+	for _, c := range w {
+		if !letter(c) && !digit(c) && c != '-' && c != '_' && c != '.' && c != '/' && c != '#' && c != '@' && c != '$' {
+			return false
+		}
+	}
+	return len(w) > 0 && len(w) <= 64
+}
+
+func dotted(w []byte) bool { return name(w) && bytes.IndexByte(w, '.') > 0 }
+
+func hostname(w []byte) bool {
+	for _, c := range w {
+		if !letter(c) && !digit(c) && c != '-' && c != '.' && c != '_' {
+			return false
+		}
+	}
+	return levelWord(w) == levelNone
+}
+
+// exceptionWord reports whether w ends like the class of an error: such a word
+// with a colon begins a message, it is no source.
+func exceptionWord(w []byte) bool {
+	for _, suffix := range [...]string{"Error", "error", "Exception", "ERROR", "panic", "Panic", "failure", "Warning", "failed", "fatal", "Fault"} {
+		if bytes.HasSuffix(w, []byte(suffix)) {
+			return true
+		}
+	}
+	return false
+}
+
+func upper(w []byte) bool {
+	for _, c := range w {
+		if c-'A' >= 26 {
+			return false
+		}
+	}
+	return len(w) > 0
+}
+
+func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+
+func digit(c byte) bool { return c-'0' <= 9 }
+
+func letterIn(w []byte) bool {
+	for _, c := range w {
+		if letter(c) || c >= 0x80 {
+			return true
+		}
+	}
+	return false
+}
+
+// digits is how many digits b begins with.
+func digits(b []byte) int {
+	n := 0
+	for n < len(b) && digit(b[n]) {
+		n++
+	}
+	return n
+}
+
+// atoi reads at most nine digits.
+func atoi(b []byte) int {
+	v := 0
+	for i, c := range b {
+		if i == 9 || !digit(c) {
+			break
+		}
+		v = v*10 + int(c-'0')
+	}
+	return v
+}
+
+func trimLeft(b []byte, cut string) []byte {
+	for len(b) > 0 && bytes.IndexByte([]byte(cut), b[0]) >= 0 {
+		b = b[1:]
+	}
+	return b
+}

@@ -1,0 +1,140 @@
+package applog
+
+import "bytes"
+
+// goesOn reports whether a line without a stamp and without an indent belongs to
+// the event before it: the rest of an object, of a stack trace, of a dump. Other
+// such lines are events of their own, of programs that print without a stamp.
+func (s *scanner) goesOn(text []byte, pos, line int) bool {
+	if dumpHeader(text) {
+		if !s.dump {
+			s.dump, s.trace = true, true
+			s.dumpAt = span{start: pos, line: line}
+			// The reason stands before the dump: "panic: ...", "SIGQUIT: quit".
+			if s.crash {
+				s.dumpAt = s.cur
+			}
+		}
+		return true
+	}
+	if s.dump {
+		return s.l.stamped || !s.l.begins(text) || dumpLine(text)
+	}
+	if s.l.json {
+		return text[0] != '{' && continues(text)
+	}
+	if continues(text) {
+		return true
+	}
+	grave := s.kind.level >= levelWarn || s.kind.signs&hasError != 0 || s.crash
+	if !grave {
+		return false
+	}
+	switch {
+	case bytes.HasPrefix(text, []byte("Traceback (most recent call last)")):
+		s.trace = true
+		return !s.crash || s.cur.to > 0
+	case exceptionLine(text):
+		first := !s.trace || s.crash
+		s.trace = true
+		return first
+	case s.crash:
+		return bytes.HasPrefix(text, []byte("Node.js v")) || bytes.HasPrefix(text, []byte("Emitted ")) || bytes.HasPrefix(text, []byte("[signal ")) ||
+			bytes.HasPrefix(text, []byte("exit status ")) || bytes.HasPrefix(text, []byte("Thrown at")) || bytes.HasPrefix(text, []byte("Bun v")) || bytes.HasPrefix(text, []byte("PC="))
+	}
+	return false
+}
+
+// continues reports whether a line cannot begin an event.
+func continues(text []byte) bool {
+	switch text[0] {
+	case '}', ']', ')', ' ', '\t':
+		return true
+	case 'C':
+		return bytes.HasPrefix(text, []byte("Caused by: "))
+	case 'a':
+		return bytes.HasPrefix(text, []byte("at ")) && bytes.IndexByte(text, '(') > 0
+	case '.':
+		return bytes.HasPrefix(text, []byte("... "))
+	case 'D':
+		return bytes.HasPrefix(text, []byte("During handling of the above"))
+	case 'T':
+		return bytes.HasPrefix(text, []byte("The above exception was"))
+	case 'S':
+		return bytes.HasPrefix(text, []byte("Suppressed: "))
+	}
+	return false
+}
+
+// crashLine reports whether a line without a stamp begins the text that a runtime
+// prints before a program dies.
+func crashLine(text []byte) bool {
+	for _, p := range [...]string{
+		"Traceback (most recent call last)", "panic: ", "fatal error: ", "SIGQUIT: quit", "SIGABRT: abort", "SIGSEGV: ", "goroutine ",
+		"Unhandled ", "Uncaught ", "Exception in thread ", "Fatal Python error", "terminate called ", "thread '", "<--- Last few GCs", "FATAL ERROR: ",
+		"Segmentation fault", "Killed", "Aborted",
+	} {
+		if bytes.HasPrefix(text, []byte(p)) {
+			return p != "goroutine " || dumpHeader(text)
+		}
+	}
+	return scriptLine(text) || exceptionLine(text)
+}
+
+// scriptLine reports whether text is "/srv/app.js:8", "file:///srv/app.mjs:8" or
+// "node:events:497", with which Node begins the report of an uncaught error.
+func scriptLine(text []byte) bool {
+	i := bytes.LastIndexByte(text, ':')
+	if i < 0 || len(text) > 512 || digits(text[i+1:]) != len(text)-i-1 || i+1 == len(text) || bytes.IndexByte(text, ' ') >= 0 {
+		return false
+	}
+	return bytes.HasPrefix(text, []byte("node:")) || bytes.HasPrefix(text, []byte("internal/")) ||
+		(text[0] == '/' || bytes.HasPrefix(text, []byte("file:///"))) && bytes.IndexByte(text[max(0, i-5):i], '.') >= 0
+}
+
+// exceptionLine reports whether text is the line that names an error: the class,
+// maybe with its package, and a colon, or the class alone.
+func exceptionLine(text []byte) bool {
+	n := 0
+	for n < len(text) && (letter(text[n]) || digit(text[n]) || text[n] == '.' || text[n] == '_' || text[n] == '$') {
+		n++
+	}
+	if n < 5 || n > 200 {
+		return false
+	}
+	w := text[:n]
+	switch rest := text[n:]; {
+	case len(rest) == 0, rest[0] == ':', bytes.HasPrefix(rest, []byte(" [")):
+	default:
+		return false
+	}
+	for _, suffix := range [...]string{"Error", "Exception", "Throwable", "Interrupt", "Fault", "Exit"} {
+		if bytes.HasSuffix(w, []byte(suffix)) {
+			return true
+		}
+	}
+	return false
+}
+
+// traceLine reports whether an indented line is a frame of a stack trace.
+func traceLine(text []byte) bool {
+	t := bytes.TrimLeft(text, " \t")
+	return bytes.HasPrefix(t, []byte("at ")) && (bytes.IndexByte(t, '(') > 0 || bytes.IndexByte(t, ':') > 0) ||
+		bytes.HasPrefix(t, []byte("File \"")) && bytes.Contains(t, []byte(", line "))
+}
+
+// dumpHeader reports whether text is "goroutine 18 [semacquire, 2 minutes]:".
+func dumpHeader(text []byte) bool {
+	if !bytes.HasPrefix(text, []byte("goroutine ")) {
+		return false
+	}
+	n := digits(text[10:])
+	return n > 0 && bytes.IndexByte(text[10+n:], '[') > 0 && bytes.HasSuffix(bytes.TrimRight(text, " "), []byte("]:"))
+}
+
+// dumpLine reports whether a line can stand in a dump of goroutines.
+func dumpLine(text []byte) bool {
+	return bytes.HasSuffix(text, []byte(")")) || bytes.HasPrefix(text, []byte("created by ")) ||
+		bytes.HasPrefix(text, []byte("...additional frames elided")) || bytes.HasPrefix(text, []byte("r")) && bytes.Contains(text, []byte(" 0x")) ||
+		bytes.HasPrefix(text, []byte("exit status "))
+}

@@ -1,0 +1,285 @@
+package applog
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/parsers/internal/stamp"
+)
+
+// layout is what is known of a log before it is read: what Detect found in its
+// beginning. It is shared by all scanners.
+type layout struct {
+	id     fact.ID
+	finder stamp.Finder
+	// stamped: lines that begin an event have a stamp. json: they are objects.
+	stamped, json, journal bool
+	// modified is when the file last changed, for stamps without a year.
+	modified time.Time
+	enc      encoding
+}
+
+// ref is the position of n bytes of a block.
+func (l *layout) ref(b *block, line, start, n int) fact.Ref {
+	ref := fact.Ref{Artifact: l.id, Line: line + 1, Offset: b.offset + int64(start), Len: n}
+	if l.enc.wide {
+		units := utf16Units(b.data[:start])
+		ref.Offset = 2*(b.units+units) + l.enc.mark
+		ref.Len = int(2 * utf16Units(b.data[start:start+n]))
+	}
+	return ref
+}
+
+// begins reports whether a line surely begins an event.
+func (l *layout) begins(line []byte) bool {
+	switch {
+	case len(line) == 0:
+		return false
+	case l.json:
+		return line[0] == '{'
+	case l.stamped:
+		_, _, to := l.finder.Find(line)
+		return to > 0
+	}
+	return line[0] != ' ' && line[0] != '\t' && !continues(line)
+}
+
+// span is one event in a block: where it stands and where its stamp is.
+type span struct {
+	start, end int
+	line       int // within the block, from 0
+	from, to   int // of the stamp, relative to start; to is zero without one
+	seq        int // running number of the event in the block
+}
+
+// tally counts the events of one shape in one block.
+type tally struct {
+	hash   uint64
+	level  level
+	signs  signs
+	count  int64
+	first  span
+	last   span
+	head   []span // the first that are kept
+	tail   []span // ring of the last that are kept
+	tailAt int
+}
+
+const (
+	keepHead = 200
+	keepTail = 50
+)
+
+// keep remembers an event for extraction.
+func (t *tally) keep(s span) {
+	switch {
+	case len(t.head) < keepHead:
+		t.head = append(t.head, s)
+	case len(t.tail) < keepTail:
+		t.tail = append(t.tail, s)
+	default:
+		t.tail[t.tailAt] = s
+		t.tailAt = (t.tailAt + 1) % keepTail
+	}
+}
+
+// kind is what the shape of a first line tells about its event.
+type kind struct {
+	level level
+	signs signs
+	tally *tally // where events without signs are counted
+}
+
+// scanner turns blocks into results. Its memory is reused from block to block.
+type scanner struct {
+	l      *layout
+	words  reader
+	kinds  map[uint64]*kind
+	fine   map[uint64]*tally
+	order  []*tally
+	plain  []byte // a line without colour codes
+	colour bool
+
+	// The event being read.
+	cur    span
+	kind   *kind
+	hash   uint64
+	open   bool
+	trace  bool // a stack trace follows in it
+	crash  bool // it begins with the text of a crash
+	dump   bool // it holds goroutines
+	dumpAt span // where the dump begins
+	seq    int
+	dumps  []section
+}
+
+// section is a part of a log that is an artifact of its own.
+type section struct {
+	offset int64
+	length int64
+	line   int
+}
+
+func newScanner(l *layout) *scanner {
+	return &scanner{l: l, kinds: map[uint64]*kind{}, fine: map[uint64]*tally{}}
+}
+
+// scan reads one block. inDump says that it begins inside a dump of goroutines.
+func (s *scanner) scan(b *block, inDump bool, res *result) {
+	clear(s.kinds)
+	clear(s.fine)
+	s.order, s.dumps, s.seq = nil, nil, 0
+	s.open, s.dump = false, false
+	data := b.data
+	s.colour = bytes.IndexByte(data, 0x1b) >= 0
+	if inDump {
+		// The rest of a dump that did not fit a block; it goes on with the section
+		// of the block before.
+		s.open, s.dump, s.trace, s.crash = true, true, false, false
+		s.cur, s.dumpAt, s.hash = span{}, span{}, 0
+		s.kind = &kind{}
+	}
+	line, pos := 0, 0
+	for pos < len(data) {
+		end := len(data)
+		next := end
+		if i := bytes.IndexByte(data[pos:], '\n'); i >= 0 {
+			end = pos + i
+			next = end + 1
+		}
+		text := data[pos:end]
+		if n := len(text); n > 0 && text[n-1] == '\r' {
+			text = text[:n-1]
+		}
+		s.line(data, text, pos, line)
+		pos = next
+		line++
+	}
+	res.inDump = s.dump
+	if s.open {
+		s.finish(data, len(data))
+	}
+	res.lines = line
+	res.collect(s, b)
+}
+
+// line takes one line: it begins an event or continues the one before.
+func (s *scanner) line(data, text []byte, pos, line int) {
+	if len(text) == 0 {
+		return
+	}
+	if s.colour {
+		text = s.strip(text)
+	}
+	if c := text[0]; (c == ' ' || c == '\t') && s.open {
+		if !s.trace && traceLine(text) {
+			s.trace = true
+		}
+		return
+	}
+	var from, to int
+	if s.l.stamped {
+		_, from, to = s.l.finder.Find(text)
+	}
+	if to == 0 && s.open && s.goesOn(text, pos, line) {
+		return
+	}
+	if s.open {
+		s.finish(data, pos)
+	}
+	s.cur = span{start: pos, line: line, from: from, to: to, seq: s.seq}
+	s.seq++
+	s.open, s.trace, s.dump = true, false, false
+	s.crash = to == 0 && crashLine(text)
+	s.hash = shapeHash(text[to:])
+	s.kind = s.kindOf(text, s.hash, s.cur)
+}
+
+// kindOf looks up what the shape means, or reads the line for it.
+func (s *scanner) kindOf(text []byte, hash uint64, at span) *kind {
+	if k := s.kinds[hash]; k != nil {
+		return k
+	}
+	k := &kind{}
+	var e extract
+	s.parse(&e, text, at)
+	k.level, k.signs = e.level, e.marks.signs
+	s.kinds[hash] = k
+	return k
+}
+
+// finish counts the event that ends at end.
+func (s *scanner) finish(data []byte, end int) {
+	s.cur.end = end
+	if s.dump {
+		s.dumps = append(s.dumps, section{offset: int64(s.dumpAt.start), length: int64(end - s.dumpAt.start), line: s.dumpAt.line})
+		s.dump = false
+	}
+	s.open = false
+	k := s.kind
+	signs := k.signs
+	if s.trace && k.level != levelDebug && k.level != levelTrace {
+		signs |= hasError
+	}
+	if s.crash {
+		signs |= hasError | hasStop
+	}
+	t := k.tally
+	if t == nil || signs != 0 {
+		hash := s.hash
+		if signs != 0 {
+			hash = fineHash(hash, data[s.cur.start+s.cur.to:end])
+		}
+		if signs != k.signs {
+			hash = (hash ^ uint64(signs)) * hashPrime
+		}
+		t = s.fine[hash]
+		if t == nil {
+			t = &tally{hash: hash, level: k.level, signs: signs, first: s.cur}
+			s.fine[hash] = t
+			s.order = append(s.order, t)
+		}
+		if signs == 0 {
+			k.tally = t
+		}
+	}
+	t.count++
+	t.last = s.cur
+	if t.signs != 0 {
+		t.keep(s.cur)
+	}
+}
+
+// strip removes terminal colour codes.
+func (s *scanner) strip(text []byte) []byte {
+	if bytes.IndexByte(text, 0x1b) < 0 {
+		return text
+	}
+	s.plain = appendPlain(s.plain[:0], text)
+	return s.plain
+}
+
+// appendPlain copies b without escape sequences (CSI and OSC).
+func appendPlain(dst, b []byte) []byte {
+	for i := 0; i < len(b); i++ {
+		if b[i] != 0x1b {
+			dst = append(dst, b[i])
+			continue
+		}
+		switch byteAt(b, i+1) {
+		case '[':
+			i += 2
+			for i < len(b) && b[i] < 0x40 {
+				i++
+			}
+		case ']':
+			for i < len(b) && b[i] != 0x07 && !(b[i] == '\\' && b[i-1] == 0x1b) {
+				i++
+			}
+		default:
+			i++
+		}
+	}
+	return dst
+}

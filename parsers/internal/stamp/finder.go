@@ -1,0 +1,170 @@
+package stamp
+
+import "bytes"
+
+// Finder finds the stamp of each line of one artifact, after Detect looked at its
+// beginning. It knows what precedes the stamps there, which of the risky layouts
+// (a bare number, a bare clock) are in use, and the order of numeric dates. It is
+// a plain value and may be used by several goroutines.
+type Finder struct {
+	order        Order
+	epoch, clock bool
+	// leads are how many words stand before the stamp, most common first.
+	leads [3]int8
+	n     int8
+	// Share is the part of the lines looked at that begin with a stamp, leaving out
+	// continuation lines.
+	Share float64
+	// Stamped is how many lines did.
+	Stamped int
+	// DateOnlyOrder reports that no stamp told the order of day and month.
+	Ambiguous bool
+}
+
+// maxLead is how many words may precede a stamp: an access log has three.
+const maxLead = 4
+
+// Detect looks at the lines of head, at most 400 of them.
+func Detect(head []byte) Finder {
+	var f Finder
+	var counts [maxLead + 1]int
+	lines, epochs, clocks, dates := 0, 0, 0, 0
+	numeric, swapped, told := 0, false, false
+	for len(head) > 0 && lines < 400 {
+		line := head
+		if i := bytes.IndexByte(head, '\n'); i >= 0 {
+			line, head = head[:i], head[i+1:]
+		} else {
+			head = nil
+		}
+		if len(line) == 0 || line[0] == ' ' || line[0] == '\t' || line[0] == '}' || line[0] == ')' {
+			continue
+		}
+		lines++
+		for lead := range maxLead + 1 {
+			from := skip(line, lead)
+			if from < 0 {
+				break
+			}
+			s, n := Parse(line[from:], Unknown)
+			if n == 0 {
+				continue
+			}
+			switch {
+			case s.Epoch:
+				epochs++
+			case s.Clock:
+				clocks++
+			default:
+				dates++
+			}
+			if c := at(line, from+2); (c == '/' || c == '-' || c == '.' || at(line, from+1) == '/') && !letter(at(line, from+3)) && !s.Epoch && !s.Clock {
+				numeric++
+				if s.DayFirst {
+					swapped = true
+				}
+				told = told || s.Month > 12 || s.Day > 12
+			}
+			counts[lead]++
+			break
+		}
+	}
+	if lines == 0 {
+		return f
+	}
+	f.Stamped = dates
+	f.epoch = epochs > dates && epochs*2 > lines
+	f.clock = !f.epoch && clocks > dates && clocks*3 > lines
+	switch {
+	case f.epoch:
+		f.Stamped = epochs
+	case f.clock:
+		f.Stamped = clocks
+	}
+	f.Share = float64(f.Stamped) / float64(lines)
+	if numeric > 0 {
+		f.order, f.Ambiguous = MonthFirst, !told
+		if swapped {
+			f.order = DayFirst
+		}
+	}
+	for lead, c := range counts {
+		if (lead == 0 || c*5 >= lines) && int(f.n) < len(f.leads) {
+			f.leads[f.n] = int8(lead)
+			f.n++
+		}
+	}
+	// The most common lead first; with few candidates an exchange is enough.
+	for i := int(f.n) - 1; i > 0; i-- {
+		if counts[f.leads[i]] > counts[f.leads[i-1]] {
+			f.leads[i], f.leads[i-1] = f.leads[i-1], f.leads[i]
+		}
+	}
+	return f
+}
+
+// Find returns the stamp of a line and where it stands. to is zero if the line
+// has none. What precedes it (line[:from]) may hold a level, a host or brackets.
+func (f *Finder) Find(line []byte) (s Stamp, from, to int) {
+	for i := range f.n {
+		from = skip(line, int(f.leads[i]))
+		if from < 0 {
+			continue
+		}
+		s, n := Parse(line[from:], f.order)
+		if n == 0 || s.Epoch && !f.epoch || s.Clock && !f.clock {
+			continue
+		}
+		return s, from, from + n
+	}
+	return Stamp{}, 0, 0
+}
+
+// skip returns the position after `lead` words and what may open a stamp:
+// brackets, quotes, a syslog priority, time=.
+func skip(b []byte, lead int) int {
+	i := 0
+	for range lead {
+		start := i
+		for i < len(b) && b[i] != ' ' && b[i] != '\t' {
+			if i++; i-start > 64 {
+				return -1
+			}
+		}
+		if i == start || i >= len(b) {
+			return -1
+		}
+		for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
+			i++
+		}
+	}
+	if at(b, i) == '<' && digit(at(b, i+1)) { // <34>1 2026-..., <34>Nov 21 ...
+		if j := bytes.IndexByte(b[i:min(len(b), i+6)], '>'); j > 0 {
+			i += j + 1
+			if at(b, i) == '1' && at(b, i+1) == ' ' {
+				i += 2
+			}
+		}
+	}
+	for k := 0; k < 2 && i < len(b); k++ {
+		switch b[i] {
+		case '[', '(', '<', '"', '\'':
+			i++
+		case 't', '@':
+			i += timeKey(b[i:])
+		default:
+			return i
+		}
+	}
+	return i
+}
+
+// timeKey is the length of time=, ts= and their kin at the beginning of b.
+func timeKey(b []byte) int {
+	for _, k := range [...]string{"time=", "ts=", "t=", "timestamp=", "@timestamp="} {
+		if len(b) > len(k) && string(b[:len(k)]) == k {
+			return len(k)
+		}
+	}
+	return 0
+}
