@@ -43,8 +43,12 @@ type manifestPart struct {
 	Host   string `yaml:"host"`
 }
 
-// maxManifest bounds the file.
-const maxManifest = 256 << 10
+// maxManifest bounds the file, maxBrackets how deep lists in it are nested: the
+// time that the YAML library takes grows with the square of both.
+const (
+	maxManifest = 64 << 10
+	maxBrackets = 32
+)
 
 // manifest reads culprit.yaml, the one nearest to the root, and applies it to
 // the inputs.
@@ -105,6 +109,9 @@ func parseManifest(text []byte) (file *manifestFile, err error) {
 			file, err = nil, fmt.Errorf("not readable as YAML: %v", v)
 		}
 	}()
+	if nested(text) > maxBrackets {
+		return nil, limitError("a manifest nests at most %d brackets", maxBrackets)
+	}
 	file = &manifestFile{}
 	err = yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(file)
 	if errors.Is(err, io.EOF) {
@@ -128,6 +135,21 @@ func parseManifest(text []byte) (file *manifestFile, err error) {
 		ref.Offset = lineStart(text, ref.Line)
 	}
 	return file, nil
+}
+
+// nested is how many brackets are open at the same time, at most.
+func nested(text []byte) int {
+	depth, deepest := 0, 0
+	for _, c := range text {
+		switch c {
+		case '[', '{':
+			depth++
+			deepest = max(deepest, depth)
+		case ']', '}':
+			depth = max(depth-1, 0)
+		}
+	}
+	return deepest
 }
 
 // lineStart is the offset of a line, from 1. The YAML library counts characters.
