@@ -21,6 +21,8 @@ type Result struct {
 	Entities  map[string][]Entity `json:"entities"`
 	Artifacts []ArtifactStatus    `json:"artifacts"`
 	Rules     []RuleStatus        `json:"rules"`
+	// Overridden lists the findings that the user's overrides changed or took out.
+	Overridden []Overridden `json:"overridden,omitempty"`
 	// Limits lists limits that were hit during the run, in words.
 	Limits []string `json:"limits,omitempty"`
 }

@@ -26,6 +26,8 @@ type Config struct {
 	Manifest *Manifest
 	// Thresholds override rule thresholds: "socket/close-wait-leak.min" to a number.
 	Thresholds map[string]float64
+	// Overrides change or suppress findings, each for a reason that the result shows.
+	Overrides []Override
 	// Progress, if set, is told how far the run is. Calls are serialised.
 	Progress func(Progress)
 	// Redact, if set, is applied to every text copied out of an artifact.
@@ -83,6 +85,7 @@ func Run(ctx context.Context, inputs []*Input, cfg Config) (*Result, error) {
 	if cfg.Manifest != nil {
 		res.Bundle.Summary = cfg.Manifest.Summary
 	}
+	res.Overridden = run.override(cfg.Overrides)
 	run.judge(res, cfg.Rules)
 	if err := read.excerpts(ctx, res.Findings, &cfg); err != nil {
 		return nil, err

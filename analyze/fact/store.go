@@ -177,6 +177,16 @@ func (v View) Has(k Kind) bool {
 	return v.store != nil && v.store.Count(k) > 0
 }
 
+// Each yields pointers to all facts of a kind, for readers that take any type. It
+// panics like All on a kind that the reader did not declare.
+func (v View) Each(k Kind) iter.Seq[Fact] {
+	v.check(k)
+	if v.store == nil {
+		return func(func(Fact) bool) {}
+	}
+	return v.store.Each(k)
+}
+
 // Artifacts lists what was read, in path order. It must not be modified.
 func (v View) Artifacts() []Artifact {
 	if v.store == nil {

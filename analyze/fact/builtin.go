@@ -1,0 +1,13 @@
+package fact
+
+// Builtin returns a zero value of each type of fact in this package, in the order
+// of their kinds. It is what tools use that work on any kind: user rules, schemas,
+// documentation.
+func Builtin() []Fact {
+	return []Fact{
+		Account{}, AuditEvent{}, AuditTrail{}, Capture{}, CommandRun{}, Counter{}, DNSFailure{}, Dump{},
+		Expected{}, Flow{}, Goroutine{}, GoroutineGroup{}, HostInfo{}, ICMPError{}, KernelEvent{}, Limit{},
+		Log{}, LogEvent{}, LogShape{}, Metric{}, OpenFile{}, Process{}, ProcessTable{}, Profile{},
+		ProfileSite{}, Socket{}, SocketTable{}, SourceCall{}, Thread{}, Trace{},
+	}
+}
