@@ -5,13 +5,19 @@ package parsers
 import (
 	"github.com/culprit-dev/culprit/analyze"
 	applog "github.com/culprit-dev/culprit/parsers/applog"
+	auditd "github.com/culprit-dev/culprit/parsers/auditd"
 	goroutine "github.com/culprit-dev/culprit/parsers/goroutine"
+	kernlog "github.com/culprit-dev/culprit/parsers/kernlog"
+	ps "github.com/culprit-dev/culprit/parsers/ps"
 )
 
 // All returns the parsers that come with the program, in the order of their folders.
 func All() []*analyze.Parser {
 	return []*analyze.Parser{
 		applog.Parser(),
+		auditd.Parser(),
 		goroutine.Parser(),
+		kernlog.Parser(),
+		ps.Parser(),
 	}
 }

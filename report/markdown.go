@@ -315,6 +315,11 @@ func (m *markdown) collect() {
 		return
 	}
 	m.p("## What to collect next\n\nWords in capitals are to be replaced.\n\n")
+	m.p("%s\n", mdFence("sh", "", commandBlock(list)))
+}
+
+// commandBlock is commands as a script, with the reasons as comments.
+func commandBlock(list []command) []string {
 	var text []string
 	why := ""
 	for _, c := range list {
@@ -324,7 +329,7 @@ func (m *markdown) collect() {
 		}
 		text = append(text, c.text)
 	}
-	m.p("%s\n", mdFence("sh", "", text))
+	return text
 }
 
 func (m *markdown) rivalries() {

@@ -52,6 +52,11 @@ func Encoders() []Encoder {
 			Encode: encodeTerminal,
 		},
 		{
+			Name: "html", Ext: ".html",
+			Doc:    "One self-contained page with the timeline drawn.",
+			Encode: encodeHTML,
+		},
+		{
 			Name: "json", Ext: ".json",
 			Doc:    "The full result for other programs; all other formats can be made from it.",
 			Encode: encodeJSON,

@@ -3,7 +3,7 @@ package fact
 // AuditEvent is one event of the Linux audit system, assembled from all records
 // with the same node, time and serial.
 type AuditEvent struct {
-	At   Ref    `json:"-"` // its first record
+	At   Ref    `json:"-"` // its SYSCALL record, else its first
 	Node string `json:"node,omitempty"`
 	Time
 	Serial uint64 `json:"serial"`
@@ -14,9 +14,11 @@ type AuditEvent struct {
 	Syscall string    `json:"syscall,omitempty"` // by name
 	Success Opt[bool] `json:"success,omitzero"`
 	Exit    string    `json:"exit,omitempty"`
-	Args    [4]string `json:"-"` // a0 to a3 as printed
-	PID     int       `json:"pid,omitempty"`
-	PPID    int       `json:"ppid,omitempty"`
+	// Errno is the symbol of a failed call's exit: EACCES for -13.
+	Errno string    `json:"errno,omitempty"`
+	Args  [4]string `json:"-"` // a0 to a3 as printed
+	PID   int       `json:"pid,omitempty"`
+	PPID  int       `json:"ppid,omitempty"`
 	// AUID is the login user; unset (4294967295, -1) stays unset here.
 	AUID    Int    `json:"auid,omitzero"`
 	UID     Int    `json:"uid,omitzero"`
@@ -26,12 +28,15 @@ type AuditEvent struct {
 	Exe     string `json:"exe,omitempty"`
 	// Argv is from EXECVE, else from PROCTITLE (which the kernel cuts at 128 bytes
 	// and a process may overwrite; then ArgvFromTitle is true).
-	Argv          []string      `json:"argv,omitempty"`
-	ArgvFromTitle bool          `json:"argv_from_title,omitempty"`
-	Cwd           string        `json:"cwd,omitempty"`
-	Paths         []string      `json:"paths,omitempty"`
-	Sockaddr      string        `json:"sockaddr,omitempty"`
-	Targets       []AuditTarget `json:"targets,omitempty"`
+	Argv          []string `json:"argv,omitempty"`
+	ArgvFromTitle bool     `json:"argv_from_title,omitempty"`
+	Cwd           string   `json:"cwd,omitempty"`
+	Paths         []string `json:"paths,omitempty"`
+	// PathTypes are the nametypes of Paths, index by index: NORMAL, CREATE, DELETE,
+	// PARENT.
+	PathTypes []string      `json:"path_types,omitempty"`
+	Sockaddr  string        `json:"sockaddr,omitempty"`
+	Targets   []AuditTarget `json:"targets,omitempty"`
 	// Signal is the name (SIGTERM) for the kill family; signal 0 is "0".
 	Signal string `json:"signal,omitempty"`
 	// TargetArg is the pid argument of the call, negative for a process group.
@@ -44,8 +49,10 @@ type AuditEvent struct {
 	Addr   string `json:"addr,omitempty"`
 	Acct   string `json:"acct,omitempty"`
 	Text   string `json:"text,omitempty"`
-	// AUIDName is the login user's name where the log was enriched.
+	// AUIDName and UIDName are names where the log was enriched or interpreted;
+	// an interpreted log prints no numbers, AUID and UID are then unset.
 	AUIDName string `json:"auid_name,omitempty"`
+	UIDName  string `json:"uid_name,omitempty"`
 	// Incomplete is true when records of the event seem to be missing or cut.
 	Incomplete bool `json:"incomplete,omitempty"`
 }
@@ -63,7 +70,7 @@ type AuditTarget struct {
 // Kind is "audit_event".
 func (AuditEvent) Kind() Kind { return "audit_event" }
 
-// Ref is the first record.
+// Ref is the SYSCALL record, else the first.
 func (e AuditEvent) Ref() Ref { return e.At }
 
 // AuditTrail describes one audit log: what it covers and what it may have missed.
@@ -80,6 +87,17 @@ type AuditTrail struct {
 	// KillRule is true when an event of the kill family stands in the log or a
 	// rule for it was loaded: only then does absence mean something.
 	KillRule bool `json:"kill_rule"`
+	// ExecRule is true when an execve stands in the log or a rule for it was loaded.
+	ExecRule bool `json:"exec_rule,omitempty"`
+	// Kept is how many events became facts; the others were counted only.
+	Kept int `json:"kept"`
+	// Filtered is true for the output of ausearch: gaps say nothing there.
+	Filtered bool `json:"filtered,omitempty"`
+	// Node is the node= of its events when they agree.
+	Node string `json:"node,omitempty"`
+	// LostAt and GapAt are the records that tell of the first loss and gap.
+	LostAt Ref `json:"-"`
+	GapAt  Ref `json:"-"`
 	// Form is raw, enriched, interpreted (ausearch -i) or kernel (dmesg).
 	Form string `json:"form"`
 }

@@ -119,6 +119,10 @@ type KernelEvent struct {
 	AnonRSSKB  Int    `json:"anon_rss_kb,omitzero"`
 	TotalVMKB  Int    `json:"total_vm_kb,omitzero"`
 	InvokerPID int    `json:"invoker_pid,omitempty"`
+	Invoker    string `json:"invoker,omitempty"`
+	// TaskCgroup is the victim's own cgroup, Host the writer of a syslog line.
+	TaskCgroup string `json:"task_cgroup,omitempty"`
+	Host       string `json:"host,omitempty"`
 	Text       string `json:"text"`
 	// Lines are further lines of the event that are worth citing.
 	Lines []Ref `json:"-"`

@@ -13,8 +13,10 @@ type Process struct {
 	State string `json:"state,omitempty"`
 	TTY   string `json:"tty,omitempty"`
 	// Start is as printed (STIME, START, lstart); its form differs by age.
-	Start   string `json:"start,omitempty"`
-	EtimeMS Int    `json:"etime_ms,omitzero"`
+	Start string `json:"start,omitempty"`
+	// Started is Start as a time where it is a full date (lstart).
+	Started Time `json:"-"`
+	EtimeMS Int  `json:"etime_ms,omitzero"`
 	// CPUms is the TIME column, the processor time used.
 	CPUms  Int          `json:"cpu_ms,omitzero"`
 	PCPU   Opt[float64] `json:"pcpu,omitzero"`
@@ -32,6 +34,8 @@ type Process struct {
 	Defunct bool `json:"defunct,omitempty"`
 	// Kernel is true for a kernel thread: the command stands in brackets.
 	Kernel bool `json:"kernel,omitempty"`
+	// Cgroup is as printed, where the table has that column.
+	Cgroup string `json:"cgroup,omitempty"`
 }
 
 // Kind is "process".
@@ -49,6 +53,8 @@ type ProcessTable struct {
 	// All is true when the table visibly holds every process of a host or
 	// namespace (it has a pid 1 or kernel threads), so that absence means something.
 	All bool `json:"all"`
+	// Taken is when the table was taken, where it says so (top).
+	Taken Time `json:"-"`
 }
 
 // Kind is "process_table".

@@ -1,0 +1,130 @@
+package audit
+
+import "bytes"
+
+// class is why an event is decoded, and with it how many of its kind are kept.
+type class int
+
+const (
+	classOther  class = iota // nothing special
+	classSignal              // a call of the kill family that succeeded, not signal 0
+	classProbe               // signal 0, or a kill that failed
+	classExec                // execve
+	classDenied              // a call that failed with EACCES or EPERM, an AVC
+	classChange              // a file was made, renamed, removed, or its attributes changed
+	classState               // login, service, daemon and configuration records
+	classes
+)
+
+// limit is how many events of a class are kept, 0 for all.
+func (c class) limit() int {
+	switch c {
+	case classSignal, classState:
+		return 0
+	case classExec:
+		return keepExecs
+	case classDenied, classChange:
+		return keepDenied
+	case classProbe:
+		return keepProbes
+	}
+	return keepOthers
+}
+
+type callKey struct {
+	arch [8]byte
+	call [12]byte
+}
+
+// classify looks at as few bytes as it takes.
+func (a *Assembler) classify(g *group) class {
+	call := g.find("SYSCALL")
+	if call == nil {
+		return classifyRecord(g.recs[0].kind)
+	}
+	for i := range g.recs {
+		switch k := g.recs[i].kind; k {
+		case "SYSCALL", "PATH", "CWD", "PROCTITLE", "EXECVE", "OBJ_PID", "SOCKADDR", "BPRM_FCAPS":
+		default:
+			if c := classifyRecord(k); c != classOther {
+				return c
+			}
+		}
+	}
+	body := g.body(*call)
+	c := a.callClass(rawField(body, "arch="), rawField(body, "syscall="))
+	failed := bytes.Equal(rawField(body, "success="), []byte("no"))
+	if failed {
+		switch exit := rawField(body, "exit="); {
+		case string(exit) == "-13" || string(exit) == "-1" || bytes.HasPrefix(exit, []byte("EACCES")) || bytes.HasPrefix(exit, []byte("EPERM")):
+			if c != classSignal {
+				return classDenied
+			}
+		}
+	}
+	switch {
+	case c == classSignal && (failed || a.signalZero(g, body)):
+		return classProbe
+	case c == classExec && failed, c == classChange && failed:
+		return classOther
+	}
+	return c
+}
+
+// callClass is the class that a system call belongs to when it succeeds.
+func (a *Assembler) callClass(arch, call []byte) class {
+	var key callKey
+	if len(arch) > len(key.arch) || len(call) > len(key.call) {
+		return classOfCall(syscallName(archName(string(arch)), string(call)))
+	}
+	copy(key.arch[:], arch)
+	copy(key.call[:], call)
+	c, ok := a.calls[key]
+	if !ok {
+		c = classOfCall(syscallName(archName(string(arch)), string(call)))
+		a.calls[key] = c
+	}
+	return c
+}
+
+func classOfCall(name string) class {
+	if _, ok := killCalls[name]; ok {
+		return classSignal
+	}
+	switch name {
+	case "execve", "execveat":
+		return classExec
+	case "rename", "renameat", "renameat2", "unlink", "unlinkat", "link", "linkat", "symlink", "symlinkat",
+		"chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "truncate", "ftruncate",
+		"setxattr", "lsetxattr", "fsetxattr", "removexattr", "creat", "mkdir", "mkdirat", "rmdir", "mount", "umount2",
+		"open", "openat", "openat2":
+		return classChange
+	}
+	return classOther
+}
+
+// signalZero reports whether a call of the kill family only probes.
+func (a *Assembler) signalZero(g *group, body []byte) bool {
+	arch, call := rawField(body, "arch="), rawField(body, "syscall=")
+	pos, ok := killCalls[syscallName(archName(string(arch)), string(call))]
+	if !ok {
+		return false
+	}
+	v := rawField(body, [...]string{"a0=", "a1=", "a2="}[pos.signal])
+	return string(v) == "0" || string(v) == "0x0" || string(v) == "SIG0"
+}
+
+// classifyRecord is the class of an event by a record that makes it special.
+func classifyRecord(kind string) class {
+	switch kind {
+	case "LOGIN", "USER_LOGIN", "USER_START", "USER_END", "USER_LOGOUT", "USER_CMD", "USER_AUTH", "USER_ROLE_CHANGE",
+		"SERVICE_START", "SERVICE_STOP", "SYSTEM_BOOT", "SYSTEM_SHUTDOWN", "SYSTEM_RUNLEVEL", "CONFIG_CHANGE",
+		"DAEMON_START", "DAEMON_END", "DAEMON_ABORT", "DAEMON_CONFIG", "DAEMON_ROTATE", "DAEMON_RESUME", "DAEMON_RECONFIG",
+		"DAEMON_ACCEPT", "DAEMON_CLOSE", "DAEMON_ERR", "DAEMON_WARNING", "ANOM_ABEND", "ANOM_PROMISCUOUS", "SECCOMP", "SOFTWARE_UPDATE",
+		"TIME_INJOFFSET", "MAC_STATUS", "MAC_POLICY_LOAD", "KERNEL", "KERNEL_OTHER", "TTY", "USER_TTY", "VIRT_CONTROL":
+		return classState
+	case "AVC", "APPARMOR", "APPARMOR_DENIED", "USER_AVC", "SELINUX_ERR":
+		return classDenied
+	}
+	return classOther
+}

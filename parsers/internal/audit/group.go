@@ -1,0 +1,208 @@
+package audit
+
+import (
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+// Limits of what an assembler keeps. They bound its memory, not its counting.
+const (
+	maxOpen       = 4096    // events waiting for further records
+	maxEventBytes = 1 << 20 // records of one event beyond this are dropped
+	waitSeconds   = 2       // as auditd's end_of_event_timeout
+
+	keepExecs  = 16 << 10
+	keepDenied = 16 << 10
+	keepProbes = 4 << 10
+	keepOthers = 4 << 10
+)
+
+// Assembler groups records into events and decodes those that rules use. It is
+// used by one goroutine.
+type Assembler struct {
+	// Emit receives the events that are kept, in the order of their first records.
+	Emit func(fact.AuditEvent)
+	// Form is the trail's form unless the records say otherwise.
+	Form string
+
+	open  map[groupKey]*group
+	queue []*group // open and finished events by first record
+	head  int      // first one still waiting
+	free  []*group
+	last  *group
+	names interner
+	calls map[callKey]class
+	trail trail
+	kept  [classes]int
+	lost  [classes]int // seen beyond what is kept
+}
+
+type groupKey struct {
+	node   string
+	stamp  int64 // milliseconds
+	serial uint64
+}
+
+// group is one event whose records are being collected. Its buffers are reused.
+type group struct {
+	key         groupKey
+	buf         []byte
+	recs        []rec
+	interpreted bool
+	done        bool
+}
+
+type rec struct {
+	kind       string // record type, interned
+	start, end int
+	at         fact.Ref
+}
+
+func (g *group) body(r rec) []byte { return g.buf[r.start:r.end] }
+
+// find returns the first record of a type.
+func (g *group) find(kind string) *rec {
+	for i := range g.recs {
+		if g.recs[i].kind == kind {
+			return &g.recs[i]
+		}
+	}
+	return nil
+}
+
+// Add takes one record that stands at a position.
+func (a *Assembler) Add(r Record, at fact.Ref) {
+	if a.open == nil {
+		a.open = map[groupKey]*group{}
+		a.calls = map[callKey]class{}
+		a.names = interner{}
+		a.trail.init(at)
+	}
+	g := a.last
+	stamp := r.Sec*1000 + r.Milli
+	if g == nil || g.done || g.key.serial != r.Serial || g.key.stamp != stamp || g.key.node != string(r.Node) {
+		g = a.group(groupKey{a.names.of(r.Node), stamp, r.Serial})
+		g.interpreted = r.Interpreted
+	}
+	a.last = g
+	kind := a.names.of(r.Type)
+	if c := kind[0]; c >= '0' && c <= '9' || c == 'U' && strings.HasPrefix(kind, "UNKNOWN[") {
+		kind = typeName(r.Type)
+	}
+	if kind == "EOE" {
+		g.done = true
+	} else if len(g.buf)+len(r.Body) <= maxEventBytes {
+		start := len(g.buf)
+		g.buf = append(g.buf, r.Body...)
+		g.recs = append(g.recs, rec{kind, start, len(g.buf), at})
+	}
+	a.flush(false, stamp)
+}
+
+// group finds the open event of a key, or opens one.
+func (a *Assembler) group(key groupKey) *group {
+	if g := a.open[key]; g != nil {
+		return g
+	}
+	var g *group
+	if n := len(a.free); n > 0 {
+		g, a.free = a.free[n-1], a.free[:n-1]
+		g.buf, g.recs, g.done = g.buf[:0], g.recs[:0], false
+	} else {
+		g = &group{}
+	}
+	g.key = key
+	a.open[key] = g
+	a.queue = append(a.queue, g)
+	return g
+}
+
+// flush hands on events from the front of the queue that are complete: ended by
+// EOE, or older than any record can be late. Keeping the queue's order makes the
+// order of events that of their first records.
+func (a *Assembler) flush(all bool, now int64) {
+	for a.head < len(a.queue) {
+		g := a.queue[a.head]
+		age := now - g.key.stamp
+		late := age > waitSeconds*1000 || age < -waitSeconds*1000
+		if !all && !g.done && !late && len(a.queue)-a.head <= maxOpen {
+			break
+		}
+		a.queue[a.head] = nil
+		a.head++
+		delete(a.open, g.key)
+		if g == a.last {
+			a.last = nil
+		}
+		if len(g.recs) > 0 {
+			a.finish(g)
+		}
+		if cap(g.buf) <= 64<<10 {
+			a.free = append(a.free, g)
+		}
+	}
+	if a.head > 1024 && a.head*2 > len(a.queue) {
+		a.queue = append(a.queue[:0], a.queue[a.head:]...)
+		a.head = 0
+	}
+}
+
+// Close hands on what is open and returns what the log covers. ok is false when
+// there was no record at all.
+func (a *Assembler) Close() (t fact.AuditTrail, ok bool) {
+	a.flush(true, 0)
+	if a.open == nil {
+		return t, false
+	}
+	t = a.trail.fact()
+	if t.Form == "" {
+		t.Form = a.Form
+	}
+	for _, n := range a.kept {
+		t.Kept += n
+	}
+	return t, true
+}
+
+// Filtered says that the records are what a search selected: gaps mean nothing.
+func (a *Assembler) Filtered() { a.trail.filtered = true }
+
+// Dropped says, by class, how many events that a rule could have used were only
+// counted because there were too many of them.
+func (a *Assembler) Dropped() (execs, denied, others int) {
+	return a.lost[classExec], a.lost[classDenied], a.lost[classOther] + a.lost[classProbe]
+}
+
+// finish classifies a complete event and decodes it if it is kept.
+func (a *Assembler) finish(g *group) {
+	c := a.classify(g)
+	a.trail.count(g, c)
+	limit := c.limit()
+	if limit > 0 && a.kept[c] >= limit {
+		a.lost[c]++
+		return
+	}
+	a.kept[c]++
+	d := decoder{a: a, g: g}
+	d.run()
+	a.trail.learn(&d.ev)
+	a.Emit(d.ev)
+}
+
+// interner keeps one copy of strings that repeat in most records.
+type interner map[string]string
+
+// maxInterned bounds the table; beyond it strings are copied.
+const maxInterned = 32 << 10
+
+func (in interner) of(b []byte) string {
+	if s, ok := in[string(b)]; ok {
+		return s
+	}
+	s := string(b)
+	if len(in) < maxInterned && len(s) <= 256 {
+		in[s] = s
+	}
+	return s
+}
