@@ -112,7 +112,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 		out.Note("%d execve events beyond the first were counted but not kept", execs)
 	}
 	if denied > 0 {
-		out.Note("%d denied calls beyond the first were counted but not kept", denied)
+		out.Note("%d denied calls and file changes beyond the first were counted but not kept", denied)
 	}
 	if others > 0 {
 		out.Note("%d events that no rule reads were counted but not kept", others)

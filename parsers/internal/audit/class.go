@@ -6,13 +6,15 @@ import "bytes"
 type class int
 
 const (
-	classOther  class = iota // nothing special
-	classSignal              // a call of the kill family that succeeded, not signal 0
-	classProbe               // signal 0, or a kill that failed
-	classExec                // execve
-	classDenied              // a call that failed with EACCES or EPERM, an AVC
-	classChange              // a file was made, renamed, removed, or its attributes changed
-	classState               // login, service, daemon and configuration records
+	classOther   class = iota // nothing special
+	classSignal               // a call of the kill family that succeeded, not signal 0
+	classProbe                // signal 0, or a kill that failed
+	classExec                 // execve
+	classDenied               // a call that failed with EACCES or EPERM, an AVC
+	classChange               // a file was made, renamed, removed, or its attributes changed
+	classSession              // sessions, of which a host with cron has thousands
+	classOpen                 // a file was opened: for writing it is a change
+	classState                // login, service, daemon and configuration records
 	classes
 )
 
@@ -23,6 +25,8 @@ func (c class) limit() int {
 		return 0
 	case classExec:
 		return keepExecs
+	case classSession:
+		return keepSessions
 	case classDenied, classChange:
 		return keepDenied
 	case classProbe:
@@ -62,6 +66,12 @@ func (a *Assembler) classify(g *group) class {
 			}
 		}
 	}
+	if c == classOpen {
+		c = classOther
+		if openForWriting(body) {
+			c = classChange
+		}
+	}
 	switch {
 	case c == classSignal && (failed || a.signalZero(g, body)):
 		return classProbe
@@ -97,10 +107,26 @@ func classOfCall(name string) class {
 	case "rename", "renameat", "renameat2", "unlink", "unlinkat", "link", "linkat", "symlink", "symlinkat",
 		"chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "truncate", "ftruncate",
 		"setxattr", "lsetxattr", "fsetxattr", "removexattr", "creat", "mkdir", "mkdirat", "rmdir", "mount", "umount2",
-		"open", "openat", "openat2":
+		"openat2":
 		return classChange
+	case "open", "openat":
+		return classOpen
 	}
 	return classOther
+}
+
+// openForWriting reads the flags: the second argument of open, the third of
+// openat. O_WRONLY, O_RDWR and O_CREAT have these values everywhere but on mips.
+func openForWriting(body []byte) bool {
+	arg := rawField(body, "a1=")
+	if at := rawField(body, "a0="); bytes.HasSuffix(at, []byte("ffffff9c")) || len(arg) > 6 {
+		arg = rawField(body, "a2=")
+	}
+	n, ok := argument(string(arg))
+	if !ok { // interpreted: O_WRONLY|O_CREAT|O_TRUNC
+		return bytes.Contains(arg, []byte("O_WRONLY")) || bytes.Contains(arg, []byte("O_RDWR"))
+	}
+	return n&3 != 0
 }
 
 // signalZero reports whether a call of the kill family only probes.
@@ -117,7 +143,9 @@ func (a *Assembler) signalZero(g *group, body []byte) bool {
 // classifyRecord is the class of an event by a record that makes it special.
 func classifyRecord(kind string) class {
 	switch kind {
-	case "LOGIN", "USER_LOGIN", "USER_START", "USER_END", "USER_LOGOUT", "USER_CMD", "USER_AUTH", "USER_ROLE_CHANGE",
+	case "USER_START", "USER_END", "USER_AUTH", "USER_LOGOUT":
+		return classSession
+	case "LOGIN", "USER_LOGIN", "USER_CMD", "USER_ROLE_CHANGE",
 		"SERVICE_START", "SERVICE_STOP", "SYSTEM_BOOT", "SYSTEM_SHUTDOWN", "SYSTEM_RUNLEVEL", "CONFIG_CHANGE",
 		"DAEMON_START", "DAEMON_END", "DAEMON_ABORT", "DAEMON_CONFIG", "DAEMON_ROTATE", "DAEMON_RESUME", "DAEMON_RECONFIG",
 		"DAEMON_ACCEPT", "DAEMON_CLOSE", "DAEMON_ERR", "DAEMON_WARNING", "ANOM_ABEND", "ANOM_PROMISCUOUS", "SECCOMP", "SOFTWARE_UPDATE",

@@ -186,14 +186,22 @@ func (d *decoder) target(body []byte, at fact.Ref) {
 
 func (d *decoder) path(body []byte) {
 	var name, kind string
-	d.each(body, func(f field) {
-		switch string(f.key) {
-		case "name":
-			name = d.a.names.of(hexText(f))
-		case "nametype", "objtype":
-			kind = d.a.names.of(f.value)
+	if !d.g.interpreted {
+		// The commonest record by far: two of its fifteen fields are wanted.
+		name = d.a.names.of(hexText(textField(body, "name=")))
+		if kind = d.a.names.of(rawField(body, "nametype=")); kind == "" {
+			kind = d.a.names.of(rawField(body, "objtype="))
 		}
-	})
+	} else {
+		d.each(body, func(f field) {
+			switch string(f.key) {
+			case "name":
+				name = d.a.names.of(f.value)
+			case "nametype", "objtype":
+				kind = d.a.names.of(f.value)
+			}
+		})
+	}
 	if name != "" && name != "(null)" {
 		d.ev.Paths = append(d.ev.Paths, name)
 		d.ev.PathTypes = append(d.ev.PathTypes, kind)

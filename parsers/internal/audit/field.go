@@ -159,6 +159,21 @@ func nibble(c byte) byte {
 	return 0xff
 }
 
+// textField finds one field that may be quoted.
+func textField(b []byte, token string) field {
+	v := rawField(b, token)
+	if len(v) == 0 || v[0] != '"' {
+		return field{value: v}
+	}
+	// The value may hold blanks, which rawField stops at.
+	i := bytes.Index(b, v)
+	rest := b[i+1:]
+	if end := bytes.IndexByte(rest, '"'); end >= 0 {
+		rest = rest[:end]
+	}
+	return field{value: rest, quoted: true}
+}
+
 // rawField finds one field of a raw SYSCALL record without walking all.
 func rawField(b []byte, token string) []byte {
 	for from := 0; ; {
@@ -172,9 +187,10 @@ func rawField(b []byte, token string) []byte {
 			continue
 		}
 		v := b[i+len(token):]
-		if end := bytes.IndexAny(v, " \x1d"); end >= 0 {
-			v = v[:end]
+		end := 0
+		for end < len(v) && v[end] != ' ' && v[end] != enrichment {
+			end++
 		}
-		return v
+		return v[:end]
 	}
 }

@@ -16,6 +16,8 @@ const (
 	keepDenied = 16 << 10
 	keepProbes = 4 << 10
 	keepOthers = 4 << 10
+
+	keepSessions = 4 << 10
 )
 
 // Assembler groups records into events and decodes those that rules use. It is
@@ -171,7 +173,7 @@ func (a *Assembler) Filtered() { a.trail.filtered = true }
 // Dropped says, by class, how many events that a rule could have used were only
 // counted because there were too many of them.
 func (a *Assembler) Dropped() (execs, denied, others int) {
-	return a.lost[classExec], a.lost[classDenied], a.lost[classOther] + a.lost[classProbe]
+	return a.lost[classExec], a.lost[classDenied] + a.lost[classChange], a.lost[classOther] + a.lost[classProbe] + a.lost[classSession]
 }
 
 // finish classifies a complete event and decodes it if it is kept.
