@@ -1,0 +1,267 @@
+package join
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+// Waits is who waits for whom in the goroutine dumps of a bundle.
+type Waits struct {
+	// Dumps has one element for each process: its latest and richest dump. The
+	// others of the process are in WaitDump.Same and WaitDump.Earlier.
+	Dumps []*WaitDump
+}
+
+// WaitDump is one dump with the wait-for graph of its goroutines.
+type WaitDump struct {
+	Meta  *fact.Dump
+	Host  string
+	Owner DumpOwner
+	// Grouped is true for debug=1 and protos: no addresses, no ids, often no state.
+	Grouped bool
+	// Stacks are the distinct stacks in the order of their first goroutine; Total
+	// counts goroutines.
+	Stacks []*Stack
+	Total  int64
+	// Locks are those that somebody waits for, most waiters first.
+	Locks []*Lock
+	// Same are other dumps of the same moment: the same evidence in another form.
+	Same []*WaitDump
+	// Earlier are dumps of the process from before, the latest first.
+	Earlier []*WaitDump
+
+	stackOf map[stackKey]*Stack
+	byID    map[int64]*fact.Goroutine
+	creator map[string]bool // functions that stand in some stack
+	sites   siteTable
+	waits   map[*fact.Goroutine]*Lock // who waits for which lock
+}
+
+// Complete reports whether absence in the dump means something: all goroutines are
+// there, with their stacks.
+func (d *WaitDump) Complete() bool { return !d.Meta.Cut && !d.Grouped && d.Meta.Form != "stack" }
+
+// Subject names the process for a finding's subject and title, or the artifact
+// where the process is unknown.
+func (d *WaitDump) Subject() string {
+	if p := d.Owner.Process; p != nil {
+		return p.String()
+	}
+	return string(d.Meta.At.Artifact)
+}
+
+// Entities are the process and the host, as far as known.
+func (d *WaitDump) Entities() []analyze.Entity {
+	if p := d.Owner.Process; p != nil {
+		return []analyze.Entity{p.Entity()}
+	}
+	return nil
+}
+
+// Link is evidence for which process the dump is of, none if that is unknown.
+func (d *WaitDump) Link() []analyze.Evidence {
+	o := d.Owner
+	if o.Process == nil || len(o.At) == 0 {
+		return nil
+	}
+	return []analyze.Evidence{analyze.Cite(o.At[0], "the dump is of %s: %s", o.Process, o.Link.By)}
+}
+
+// Goroutine is the goroutine with an id, nil if the dump lacks it.
+func (d *WaitDump) Goroutine(id int64) *fact.Goroutine { return d.byID[id] }
+
+// Before is the same stack in the nearest earlier dump that has it, nil if none.
+func (d *WaitDump) Before(s *Stack) *Stack {
+	for _, e := range d.Earlier {
+		if have := e.find(s); have != nil {
+			return have
+		}
+	}
+	return nil
+}
+
+// find is the stack with the same application frames: forms of dumps differ in
+// which frames of the runtime they print.
+func (d *WaitDump) find(s *Stack) *Stack {
+	for _, o := range d.Stacks {
+		if sameApp(o, s) && (o.Kind == s.Kind || o.Kind == Parked || s.Kind == Parked) {
+			return o
+		}
+	}
+	return nil
+}
+
+func sameApp(a, b *Stack) bool {
+	if len(a.App) != len(b.App) || len(a.App) == 0 {
+		return false
+	}
+	for i := range a.App {
+		x, y := a.Frames[a.App[i]], b.Frames[b.App[i]]
+		if x.Func != y.Func || x.Line != y.Line {
+			return false
+		}
+	}
+	return true
+}
+
+var waits = analyze.Derived[*Waits]{
+	Name:  "wait-for graph",
+	Build: buildWaits,
+}
+
+// WaitsOf returns the wait-for graphs of the bundle's dumps.
+func WaitsOf(p *analyze.Pass) *Waits { return waits.Of(p) }
+
+func buildWaits(p *analyze.Pass) *Waits {
+	all := collectDumps(p)
+	w := &Waits{}
+	hosts, order := HostsOf(p), SamplesOf(p)
+	owners := DumpsOf(p)
+	groups := map[string][]*WaitDump{}
+	var keys []string
+	for _, d := range all {
+		d.Host, d.Owner = hosts.Of(d.Meta.At), owners.Owner(d.Meta.At.Artifact)
+		key := d.Host + "\x00" + d.Meta.Module
+		if pr := d.Owner.Process; pr != nil {
+			key = pr.Entity().Key
+		}
+		if _, ok := groups[key]; !ok {
+			keys = append(keys, key)
+		}
+		groups[key] = append(groups[key], d)
+	}
+	for _, k := range keys {
+		d := arrange(groups[k], order)
+		d.buildGraph()
+		w.Dumps = append(w.Dumps, d)
+	}
+	return w
+}
+
+// arrange picks the dump to judge among those of one process and hangs the others
+// on it.
+func arrange(dumps []*WaitDump, order *Samples) *WaitDump {
+	slices.SortStableFunc(dumps, func(a, b *WaitDump) int {
+		x, y := a.Meta.At, b.Meta.At
+		if x.Artifact == y.Artifact {
+			return cmp.Compare(b.Meta.Dump, a.Meta.Dump)
+		}
+		if order.Apart(x.Artifact, y.Artifact) {
+			return order.Compare(y.Artifact, x.Artifact)
+		}
+		return 0
+	})
+	apart := func(a, b *WaitDump) bool {
+		return a.Meta.At.Artifact == b.Meta.At.Artifact || order.Apart(a.Meta.At.Artifact, b.Meta.At.Artifact)
+	}
+	// The best of the latest moment; only where that has no stacks one by one, the
+	// best of an earlier one.
+	best := dumps[0]
+	for _, d := range dumps[1:] {
+		if !apart(d, dumps[0]) && d.richness() > best.richness() || best.Grouped && !d.Grouped {
+			best = d
+		}
+	}
+	for _, d := range dumps {
+		switch {
+		case d == best:
+		case !apart(d, best):
+			best.Same = append(best.Same, d)
+		case d.Meta.At.Artifact == best.Meta.At.Artifact && d.Meta.Dump < best.Meta.Dump, order.Compare(d.Meta.At.Artifact, best.Meta.At.Artifact) < 0:
+			best.Earlier = append(best.Earlier, d)
+		}
+	}
+	return best
+}
+
+// richness orders dumps of one moment.
+func (d *WaitDump) richness() int64 {
+	n := min(d.Total, 1<<30)
+	if !d.Grouped {
+		n += 1 << 40
+	}
+	if d.Meta.Form == "stack" {
+		n -= 1 << 39
+	}
+	if d.Meta.Leak {
+		n += 1 << 38
+	}
+	if !d.Meta.Cut {
+		n += 1 << 37
+	}
+	return n
+}
+
+// stackKey identifies a stack within an artifact: the parser shares the frames of
+// equal stacks, so the first frame's address stands for all.
+type stackKey struct {
+	frames   *fact.Frame
+	n        int
+	state    string
+	created  string
+	line     int
+	leaked   bool
+	artifact fact.ID
+}
+
+type dumpKey struct {
+	artifact fact.ID
+	number   int
+}
+
+// collectDumps groups all goroutines of the bundle by dump and stack.
+func collectDumps(p *analyze.Pass) []*WaitDump {
+	shapes := newIdleShapes()
+	byKey := map[dumpKey]*WaitDump{}
+	var all []*WaitDump
+	for m := range fact.All[fact.Dump](p.Facts) {
+		d := &WaitDump{Meta: m, stackOf: map[stackKey]*Stack{}, Grouped: m.Form == "debug=1" || m.Form == "proto"}
+		all = append(all, d)
+		byKey[dumpKey{m.At.Artifact, m.Dump}] = d
+	}
+	var last *WaitDump
+	for g := range fact.All[fact.Goroutine](p.Facts) {
+		if g.ID == 0 {
+			continue // the scheduler's own stack
+		}
+		if last == nil || last.Meta.Dump != g.Dump || last.Meta.At.Artifact != g.At.Artifact {
+			last = byKey[dumpKey{g.At.Artifact, g.Dump}]
+		}
+		if last != nil {
+			last.add(g, 1, shapes)
+		}
+	}
+	for gr := range fact.All[fact.GoroutineGroup](p.Facts) {
+		var of *WaitDump
+		for _, d := range all {
+			if d.Grouped && d.Meta.At.Artifact == gr.At.Artifact && d.Meta.At.Line <= gr.At.Line {
+				of = d
+			}
+		}
+		if of != nil {
+			g := &fact.Goroutine{At: gr.At, Frames: gr.Frames, Labels: gr.Labels, Leaked: gr.Leaked}
+			of.add(g, gr.Count, shapes)
+		}
+	}
+	return slices.DeleteFunc(all, func(d *WaitDump) bool { return d.Total == 0 })
+}
+
+func (d *WaitDump) add(g *fact.Goroutine, n int64, shapes idleShapes) {
+	key := stackKey{n: len(g.Frames), state: g.State, created: g.CreatedBy, line: g.CreatedByLine, leaked: g.Leaked, artifact: g.At.Artifact}
+	if key.n > 0 {
+		key.frames = &g.Frames[0]
+	}
+	s := d.stackOf[key]
+	if s == nil {
+		s = &Stack{State: g.State, Frames: g.Frames}
+		analyzeStack(s, shapes)
+		d.stackOf[key] = s
+		d.Stacks = append(d.Stacks, s)
+	}
+	s.Members = append(s.Members, g)
+	s.Count += n
+	d.Total += n
+}

@@ -1,0 +1,85 @@
+package join
+
+// LockVerdict is what keeps a lock from its waiters.
+type LockVerdict int
+
+// The verdicts. Each lock has one, so that one fault is told once.
+const (
+	// LockFollows: its holder waits for another lock, which has the verdict.
+	LockFollows LockVerdict = iota + 1
+	// LockCycle: it is in a circle of locks and holders.
+	LockCycle
+	// LockReadTwice: a reader reads it again behind a pending writer.
+	LockReadTwice
+	// LockTwice: a goroutine waits for it that holds it itself.
+	LockTwice
+	// LockHeld: its holder is known and blocked by something that is no lock.
+	LockHeld
+	// LockBusy: goroutines work under it; waiting is ordinary contention.
+	LockBusy
+	// LockLeaked: nobody in the dump seems to hold it.
+	LockLeaked
+)
+
+// longWait is the number of minutes after which waiting is no contention: since Go
+// 1.9 a Mutex goes to its longest waiter after a millisecond.
+const longWait = 1
+
+// Verdict weighs the signs of the lock.
+func (l *Lock) Verdict() LockVerdict {
+	if l.Root() != l {
+		return LockFollows
+	}
+	if len(l.Cycle) > 0 {
+		return LockCycle
+	}
+	best := HolderSign(0)
+	if len(l.Holders) > 0 {
+		best = l.Holders[0].Sign
+	}
+	if r := l.Recursion; r != nil && (r.Sign > best || r.Sign == best && r.Writer != nil) {
+		if r.Writer != nil {
+			return LockReadTwice
+		}
+		return LockTwice
+	}
+	live := HolderSign(0)
+	for _, h := range l.Live {
+		live = max(live, h.Sign)
+	}
+	if live >= best && live > 0 && !l.Lasting() {
+		return LockBusy
+	}
+	if best > 0 {
+		return LockHeld
+	}
+	return LockLeaked
+}
+
+// Lasting reports whether the wait is surely long: minutes are printed, or an
+// earlier dump shows the same waiter.
+func (l *Lock) Lasting() bool { return l.Minutes() >= longWait || l.Persists() }
+
+// Persists reports whether an earlier dump of the process shows one of the waiters
+// waiting at the same line.
+func (l *Lock) Persists() bool {
+	for _, e := range l.dump.Earlier {
+		if e.Grouped {
+			continue
+		}
+		for _, s := range l.Stacks() {
+			before := e.find(s)
+			if before == nil {
+				continue
+			}
+			for _, w := range l.Waiters {
+				for _, g := range before.Members {
+					if w.Stack == s && g.ID == w.G.ID {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
+}
