@@ -80,7 +80,7 @@ func at(t *testing.T, text string) int64 {
 
 func TestManifestErrors(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
-		"unknown key":   {"summary: x\nsumary: y\n", "[2:1]"},
+		"unknown key":   {"summary: x\nsummry: y\n", "[2:1]"},
 		"wrong type":    {"summary: x\nhosts: push\n", "[2:"},
 		"no YAML":       {"summary: x\n\t- {", "[2:1]"},
 		"time":          {"summary: x\nfrom: yesterday\n", "[2:7] \"yesterday\" is no time"},

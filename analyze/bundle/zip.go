@@ -115,6 +115,7 @@ type budgeted struct {
 	left int64
 }
 
+// ReadAt implements io.ReaderAt.
 func (b *budgeted) ReadAt(p []byte, off int64) (int, error) {
 	if b.left >= 0 {
 		if b.left -= int64(len(p)); b.left < 0 {

@@ -1,0 +1,85 @@
+// Command analyze finds the culprit of an incident in the files that were saved
+// while it happened: packet captures, goroutine dumps and pprof profiles, audit
+// logs, socket, process and file tables, gdb and strace text, kernel and
+// application logs. It joins them at the level of host, process, socket,
+// goroutine and lock, and prints the root cause, the chain from cause to symptom
+// and the line or packet that proves each step. It needs no network and changes
+// nothing.
+//
+// # Usage
+//
+//	analyze [flags] INPUT...                 report on a bundle
+//	analyze facts [-k KIND] INPUT...         what the parsers read, as JSON Lines
+//	analyze explain BUNDLE RULE              why a rule fired, stayed quiet or could not run
+//	analyze rules                            the rules
+//	analyze rules explain RULE               what a rule looks for, and its thresholds
+//	analyze schema                           the JSON Schema of the JSON report
+//	analyze completion bash|zsh|fish|powershell
+//	analyze man DIRECTORY                    manual pages
+//
+// INPUT is an archive (tar and zip, also compressed by gzip, zstd, xz, bzip2 or
+// lz4, also nested), a directory, one or more files, or - for standard input. The
+// content decides what a file is; names only break ties. A directory whose name is
+// that of a command is written ./facts.
+//
+// The report goes to standard output or to the file of -o, which appears whole or
+// not at all. Progress (on a terminal) and warnings go to standard error.
+// `analyze --help` lists the flags.
+//
+// A bundle may hold a file culprit.yaml in which its collector says which host,
+// zone and incident it is about, and what was expected; see
+// analyze/bundle/manifest.md.
+//
+// # What to collect
+//
+// Any of these helps, together they usually suffice; take them while it happens:
+//
+//	date; uname -a; hostname; uptime             of every host
+//	ss -tanpoemi; ss -s; netstat -s; nstat -az   twice, some minutes apart
+//	ps axjf; ps -eLf; lsof -nP -p PID; cat /proc/PID/limits
+//	curl 'HOST:PORT/debug/pprof/goroutine?debug=2'
+//	tcpdump -i any -s 200 -w tcp.pcap 'tcp port PORT'
+//	gdb -p PID -batch -ex 'thread apply all bt'; timeout 10 strace -f -tt -T -y -p PID
+//	auditctl -a always,exit -F arch=b64 -S kill,tkill,tgkill,pidfd_send_signal
+//	dmesg -T; the services' own logs
+//
+// The report says, for each rule that could not judge, which command would have
+// let it.
+//
+// # Exit codes
+//
+//	0  the report was written, whatever it says
+//	1  wrong usage, or the program failed
+//	2  with --fail-on: there is a finding of that severity or above
+//	3  the bundle could not be opened, or nothing in it could be read
+//
+// # Limits
+//
+// An archive is not trusted. Limits on entries, unpacked bytes, compression ratio
+// and nesting are always on; what they leave out stands in the report, with the
+// flag that raises the limit. Large entries are unpacked into one temporary file
+// that has no name; nothing is written anywhere else.
+//
+// # Limitations
+//
+// The report rests on what the bundle holds. A rule that lacks an input is listed
+// as skipped, never as clean; but evidence that was not collected cannot speak,
+// and a bundle taken after a restart mostly holds the restart.
+//
+// Clocks that do not say their zone are aligned by events that two artifacts
+// share; without such events, and without --tz or a manifest, their times are
+// compared with nothing.
+//
+// The minutes that a goroutine dump prints count from a garbage collection and may
+// be missing or too long. A dump of net/http/pprof ends at 64 MiB.
+//
+// TLS payload is not decrypted; QUIC is counted as UDP. A capture with a short
+// snapshot length may lack TCP options. Retransmissions of a capture taken on the
+// sending host can be the host's own offloading.
+//
+// Encrypted zip entries, 7-Zip and RAR archives are listed and not read. Links in
+// archives and directories are not followed.
+//
+// Confidence is one of three words and no probability; thresholds are defaults
+// that `analyze rules explain` shows.
+package main
