@@ -44,15 +44,16 @@ func (s *settings) facts(ctx context.Context, args, kinds []string) (err error) 
 			return fmt.Errorf("no parser reads facts of kind %q; the kinds are: %s", k, strings.Join(known, " "))
 		}
 	}
+	cfg, err := s.config()
+	if err != nil {
+		return err
+	}
 	b, err := s.open(ctx, args, false)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	cfg, err := s.config(b)
-	if err != nil {
-		return err
-	}
+	about(&cfg, b)
 	progress := s.progress()
 	cfg.Progress = progress.show
 	read, err := analyze.Read(ctx, b.Inputs, cfg)

@@ -64,15 +64,16 @@ func (s *settings) report(ctx context.Context, args []string) (err error) {
 
 // analyze opens the bundle and runs all rules over it.
 func (s *settings) analyze(ctx context.Context, args []string) (res *analyze.Result, err error) {
+	cfg, err := s.config()
+	if err != nil {
+		return nil, err
+	}
 	b, err := s.open(ctx, args, true)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	cfg, err := s.config(b)
-	if err != nil {
-		return nil, err
-	}
+	about(&cfg, b)
 	progress := s.progress()
 	cfg.Progress = progress.show
 	res, err = analyze.Run(ctx, b.Inputs, cfg)

@@ -38,8 +38,9 @@ files, or - for standard input. A directory named like a command is ./NAME.`,
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(usageError)
 	s.inputFlags(root)
+	s.ruleFlags(root)
 	s.reportFlags(root)
-	root.AddCommand(s.factsCommand(), s.rulesCommand())
+	root.AddCommand(s.factsCommand(), s.explainCommand(), s.rulesCommand(), s.schemaCommand(), s.manCommand())
 	return root
 }
 

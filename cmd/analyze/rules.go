@@ -11,7 +11,6 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
-	"github.com/culprit-dev/culprit/analyze/rules"
 )
 
 func (s *settings) rulesCommand() *cobra.Command {
@@ -19,18 +18,33 @@ func (s *settings) rulesCommand() *cobra.Command {
 		Use:   "rules",
 		Short: "List the rules",
 		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return listRules(s.stdout, rules.All()) },
+		RunE: func(*cobra.Command, []string) error {
+			all, err := s.rules()
+			if err != nil {
+				return err
+			}
+			return listRules(s.stdout, all)
+		},
 	}
+	cmd.PersistentFlags().StringVar(&s.rulesDir, "rules", "", "folder of your own rules (YAML)")
 	cmd.AddCommand(&cobra.Command{
 		Use:     "explain ID",
 		Short:   "Print what a rule looks for, what it needs and its thresholds",
 		Example: "  analyze rules explain go/leaked-lock",
 		Args:    cobra.ExactArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return ruleIDs(rules.All()), cobra.ShellCompDirectiveNoFileComp
+			all, err := s.rules()
+			if err != nil {
+				return nil, cobra.ShellCompDirectiveError
+			}
+			return ruleIDs(all), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			r, err := findRule(rules.All(), args[0])
+			all, err := s.rules()
+			if err != nil {
+				return err
+			}
+			r, err := findRule(all, args[0])
 			if err != nil {
 				return err
 			}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/bundle"
-	"github.com/culprit-dev/culprit/analyze/rules"
 	"github.com/culprit-dev/culprit/parsers"
 )
 
@@ -26,6 +25,9 @@ type settings struct {
 	zone       string
 	tempDir    string
 	limits     limitFlags
+
+	rulesDir   string
+	thresholds []string
 
 	format string
 	output string
@@ -56,28 +58,41 @@ func (s *settings) inputFlags(cmd *cobra.Command) {
 	f.IntVar(&s.limits.facts, "max-facts", 0, "most facts to keep of one artifact")
 }
 
-// config is the configuration of a run over b.
-func (s *settings) config(b *bundle.Bundle) (analyze.Config, error) {
+// config is what the flags say of a run; it is checked before anything is read.
+func (s *settings) config() (analyze.Config, error) {
 	cfg := analyze.Config{
-		Parsers: parsers.All(), Rules: rules.All(), Jobs: s.jobs,
-		Limits:   analyze.Limits{FactsPerArtifact: s.limits.facts},
-		Tool:     analyze.Tool{Name: "culprit", Version: version()},
-		Bundle:   analyze.Bundle{Name: b.Name},
-		Manifest: b.Manifest,
+		Parsers: parsers.All(), Jobs: s.jobs,
+		Limits: analyze.Limits{FactsPerArtifact: s.limits.facts},
+		Tool:   analyze.Tool{Name: "culprit", Version: version()},
+	}
+	var err error
+	if cfg.Rules, err = s.rules(); err != nil {
+		return cfg, err
+	}
+	if err := s.tune(&cfg); err != nil {
+		return cfg, err
 	}
 	if s.zone != "" {
 		loc, err := bundle.ParseZone(s.zone)
 		if err != nil {
 			return cfg, fmt.Errorf("--tz: %w", err)
 		}
-		m := analyze.Manifest{}
-		if b.Manifest != nil {
-			m = *b.Manifest
-		}
-		m.Zone = loc
-		cfg.Manifest = &m
+		cfg.Manifest = &analyze.Manifest{Zone: loc}
 	}
 	return cfg, nil
+}
+
+// about completes a configuration by what the bundle says; flags win.
+func about(cfg *analyze.Config, b *bundle.Bundle) {
+	cfg.Bundle.Name = b.Name
+	if b.Manifest == nil {
+		return
+	}
+	m := *b.Manifest
+	if cfg.Manifest != nil {
+		m.Zone = cfg.Manifest.Zone
+	}
+	cfg.Manifest = &m
 }
 
 // open opens the bundle; a failure is that of the bundle, not of the program.
