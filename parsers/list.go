@@ -6,6 +6,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	applog "github.com/culprit-dev/culprit/parsers/applog"
 	auditd "github.com/culprit-dev/culprit/parsers/auditd"
+	gdb "github.com/culprit-dev/culprit/parsers/gdb"
 	goroutine "github.com/culprit-dev/culprit/parsers/goroutine"
 	kernlog "github.com/culprit-dev/culprit/parsers/kernlog"
 	ps "github.com/culprit-dev/culprit/parsers/ps"
@@ -16,6 +17,7 @@ func All() []*analyze.Parser {
 	return []*analyze.Parser{
 		applog.Parser(),
 		auditd.Parser(),
+		gdb.Parser(),
 		goroutine.Parser(),
 		kernlog.Parser(),
 		ps.Parser(),

@@ -1,0 +1,36 @@
+package strace_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/parsers/parsertest"
+	"github.com/culprit-dev/culprit/parsers/strace"
+)
+
+func TestGolden(t *testing.T) { parsertest.Golden(t, strace.Parser(), "testdata/*.txt") }
+func TestRobust(t *testing.T) { parsertest.Robust(t, strace.Parser(), "testdata/plain.txt") }
+func FuzzParse(f *testing.F)  { parsertest.Fuzz(f, strace.Parser(), "testdata/*.txt") }
+
+// TestStderr: strace's own messages alone are a trace without threads.
+func TestStderr(t *testing.T) {
+	st, status := parsertest.Run(t, strace.Parser(), "err.txt", []byte("strace: Process 712 attached with 7 threads\nstrace: Process 712 detached\n"))
+	assert.Equal(t, analyze.ArtifactParsed, status.Status)
+	assert.Zero(t, st.Count("trace"))
+}
+
+// TestPending: a call that a signal handler or a detach leaves open is named.
+func TestPending(t *testing.T) {
+	st, _ := parsertest.Run(t, strace.Parser(), "t.txt", []byte("[pid    7] 1795225255.100000 read(3, \"a\", 10) = 1 <0.250000>\n[pid    7] 1795225256.100000 futex(0x1, FUTEX_WAIT, 2, NULL <unfinished ...>\n[pid    8] 1795225256.200000 close(3) = -1 EBADF (Bad file descriptor) <0.000010>\n"))
+	all := parsertest.All[fact.Trace](st)
+	require.Len(t, all, 2)
+	assert.Equal(t, "futex", all[0].Unfinished)
+	assert.Equal(t, 250.0, all[0].LongestMS.V)
+	assert.Equal(t, "read", all[0].Longest)
+	assert.Equal(t, fact.Epoch, all[0].First.Basis)
+	assert.Equal(t, map[string]int64{"close EBADF": 1}, all[1].Errors)
+}
