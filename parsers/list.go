@@ -10,6 +10,7 @@ import (
 	goroutine "github.com/culprit-dev/culprit/parsers/goroutine"
 	kernlog "github.com/culprit-dev/culprit/parsers/kernlog"
 	ps "github.com/culprit-dev/culprit/parsers/ps"
+	strace "github.com/culprit-dev/culprit/parsers/strace"
 )
 
 // All returns the parsers that come with the program, in the order of their folders.
@@ -21,5 +22,6 @@ func All() []*analyze.Parser {
 		goroutine.Parser(),
 		kernlog.Parser(),
 		ps.Parser(),
+		strace.Parser(),
 	}
 }
