@@ -4,7 +4,6 @@ package incidents_test
 
 import (
 	"bytes"
-	"context"
 	"flag"
 	"os"
 	"os/exec"
@@ -89,6 +88,36 @@ func TestIncidents(t *testing.T) {
 			readme(t, filepath.Join(in.dir, "README.md"), res)
 		})
 	}
+}
+
+// TestFixed reads bundles of the same systems with the fault corrected: as busy, as
+// many connections, the same late tick. Nothing in them is worth a warning.
+func TestFixed(t *testing.T) {
+	all, err := filepath.Glob("*/fixed.tar.gz")
+	require.NoError(t, err)
+	require.NotEmpty(t, all)
+	for _, path := range all {
+		t.Run(filepath.Dir(path), func(t *testing.T) {
+			in := byDir(t, filepath.Dir(path))
+			installed(t, in.rules)
+			clean(t, run(t, path))
+		})
+	}
+}
+
+func clean(t *testing.T, res *analyze.Result) {
+	t.Helper()
+	assert.Equal(t, analyze.StatusClean, res.Verdict.Status, res.Verdict.Summary)
+	for _, r := range res.Rules {
+		assert.NotEqual(t, analyze.RuleFailed, r.Status, "%s: %s", r.ID, r.Why)
+	}
+}
+
+func byDir(t *testing.T, dir string) incident {
+	t.Helper()
+	i := slices.IndexFunc(incidents(), func(i incident) bool { return i.dir == dir })
+	require.GreaterOrEqual(t, i, 0, dir)
+	return incidents()[i]
 }
 
 // installed skips an incident whose rule the program does not have yet.
@@ -213,19 +242,20 @@ func TestReproduce(t *testing.T) {
 	for _, s := range scripts(t) {
 		dir := filepath.Dir(filepath.Dir(s))
 		t.Run(dir, func(t *testing.T) {
-			in := incidents()[slices.IndexFunc(incidents(), func(i incident) bool { return i.dir == dir })]
+			in := byDir(t, dir)
 			installed(t, in.rules)
 			out := filepath.Join(t.TempDir(), "bundle.tar.gz")
-			collect(t.Context(), t, s, out)
+			collect(t, s, "-o", out)
 			check(t, run(t, out), in.rules, in.fresh, nil)
+			collect(t, s, "-f", "-o", out)
+			clean(t, run(t, out))
 		})
 	}
 }
 
-func collect(ctx context.Context, t *testing.T, script, out string) {
+func collect(t *testing.T, script string, args ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(ctx, "./"+script, "-o", out)
-	said, err := cmd.CombinedOutput()
+	said, err := exec.CommandContext(t.Context(), "./"+script, args...).CombinedOutput()
 	t.Logf("%s", said)
 	require.NoError(t, err)
 }

@@ -27,11 +27,14 @@ have() {
 	return 1
 }
 
+# -f runs the same system with its fault corrected: the report must be clean then.
 out=
-while getopts o:h opt; do
+export FIXED=
+while getopts o:fh opt; do
 	case $opt in
 	o) out=$OPTARG ;;
-	*) say "usage: $0 [-o bundle.tar.gz]"; exit 2 ;;
+	f) FIXED=yes ;;
+	*) say "usage: $0 [-f] [-o bundle.tar.gz]"; exit 2 ;;
 	esac
 done
 here=$(cd "$(dirname "$0")" && pwd)

@@ -2,8 +2,12 @@ package main
 
 import (
 	"log"
+	"os"
 	"sync"
 )
+
+// fixed reports whether to run without the bug, for comparison.
+func fixed() bool { return os.Getenv("FIXED") != "" }
 
 // Tick is one price.
 type Tick struct {
@@ -26,6 +30,9 @@ func (h *Hub) Publish(t Tick) {
 	h.mu.Lock()
 	if t.Seq < h.last[t.Symbol] {
 		log.Printf("WARN drop late tick %s seq=%d < %d", t.Symbol, t.Seq, h.last[t.Symbol])
+		if fixed() {
+			h.mu.Unlock()
+		}
 		return // the bug: the lock stays held
 	}
 	h.last[t.Symbol] = t.Seq

@@ -16,6 +16,7 @@ const server = net.createServer((client) => {
   client.on('data', (data) => upstream.write(data));
   upstream.on('data', (data) => client.write(data));
   upstream.on('close', () => client.destroy());
+  if (process.env.FIXED) client.on('close', () => upstream.destroy());
   client.on('error', () => client.destroy());
   upstream.on('error', () => upstream.destroy());
 });

@@ -3,7 +3,7 @@
 # Needs Node, ss and ps; lsof and netstat for two more files. Takes about 20 s,
 # uses loopback only and leaves nothing behind but the bundle.
 #
-#	./reproduce.sh [-o bundle.tar.gz]
+#	./reproduce.sh [-f] [-o bundle.tar.gz]
 . "$(dirname "$0")/../../lib.sh"
 need node ss ps tar
 
