@@ -163,6 +163,7 @@ func (s *runState) runRule(ctx context.Context, r *Rule) (p *Pass, st RuleStatus
 		}
 	}()
 	for _, f := range p.findings {
+		f.dropImpossibleTimes()
 		if err := f.validate(); err != nil {
 			fail(err.Error())
 			break

@@ -3,11 +3,14 @@ package analyze_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
@@ -197,7 +200,7 @@ func TestRolesFollowFromCauses(t *testing.T) {
 	res := run(t, in,
 		rule("t/cause", "cause", analyze.Medium, nil),
 		rule("t/effect", "effect", analyze.Critical, func(r *analyze.Rule) {
-			r.ExplainedBy = []analyze.Mechanism{{Rule: "t/cause", Via: "thing"}, {Rule: "t/odds", Via: "thing", Raises: true}}
+			r.ExplainedBy = []analyze.Mechanism{{Rule: "t/cause", Via: "thing", Why: "a cause has effects"}, {Rule: "t/odds", Via: "thing", Raises: true}}
 		}),
 		rule("t/odds", "odds", analyze.Low, nil),
 		rule("t/aside", "aside", analyze.Low, nil),
@@ -212,6 +215,28 @@ func TestRolesFollowFromCauses(t *testing.T) {
 	require.Equal(t, analyze.StatusRootCause, res.Verdict.Status)
 	require.Equal(t, []string{res.Findings[0].ID}, res.Verdict.RootCauses)
 	require.Equal(t, "t/cause", res.Findings[0].Rule)
+	i := slices.IndexFunc(res.Findings, func(f *analyze.Finding) bool { return f.Rule == "t/effect" })
+	require.Equal(t, map[string]string{res.Findings[0].ID: "a cause has effects"}, res.Findings[i].Because)
+}
+
+func TestImpossibleTimesAreForgotten(t *testing.T) {
+	r := rule("t/x", "x", analyze.High, nil)
+	r.Run = func(_ context.Context, p *analyze.Pass) error {
+		at := fact.Ref{Artifact: "a", Line: 2}
+		f := analyze.Finding{
+			Subject: "x", Title: "x", Severity: analyze.High, Confidence: analyze.Likely,
+			From: time.Unix(1<<40, 0), To: time.Unix(1e9, 0),
+			Evidence: []analyze.Evidence{analyze.Cite(at, "x").On(time.Unix(-1<<40, 0), fact.Epoch, 0)},
+		}
+		p.Report(f)
+		return nil
+	}
+	res := run(t, []*analyze.Input{input("a", "words\nx")}, r)
+	_, err := json.Marshal(res)
+	require.NoError(t, err, "one stamp must not cost the whole report")
+	require.True(t, res.Findings[0].From.IsZero())
+	require.False(t, res.Findings[0].To.IsZero())
+	require.Empty(t, res.Timeline)
 }
 
 func TestCircularExplanationsKeepTheFirst(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // validate rejects a configuration that could only surprise later.
@@ -81,4 +82,21 @@ func (f *Finding) validate() error {
 		}
 	}
 	return nil
+}
+
+// dropImpossibleTimes forgets times that no report could write: a damaged or
+// hostile stamp may name a year of six digits, and JSON has none.
+func (f *Finding) dropImpossibleTimes() {
+	possible := func(t time.Time) time.Time {
+		if y := t.UTC().Year(); y < 1 || y > 9998 { // 9998: a zone may add a day
+			return time.Time{}
+		}
+		return t
+	}
+	f.From, f.To = possible(f.From), possible(f.To)
+	for _, list := range [][]Evidence{f.Evidence, f.Against} {
+		for i := range list {
+			list[i].Time = possible(list[i].Time)
+		}
+	}
 }
