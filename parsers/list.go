@@ -8,8 +8,10 @@ import (
 	auditd "github.com/culprit-dev/culprit/parsers/auditd"
 	gdb "github.com/culprit-dev/culprit/parsers/gdb"
 	goroutine "github.com/culprit-dev/culprit/parsers/goroutine"
+	history "github.com/culprit-dev/culprit/parsers/history"
 	kernlog "github.com/culprit-dev/culprit/parsers/kernlog"
 	ps "github.com/culprit-dev/culprit/parsers/ps"
+	source "github.com/culprit-dev/culprit/parsers/source"
 	strace "github.com/culprit-dev/culprit/parsers/strace"
 )
 
@@ -20,8 +22,10 @@ func All() []*analyze.Parser {
 		auditd.Parser(),
 		gdb.Parser(),
 		goroutine.Parser(),
+		history.Parser(),
 		kernlog.Parser(),
 		ps.Parser(),
+		source.Parser(),
 		strace.Parser(),
 	}
 }
