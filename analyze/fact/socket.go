@@ -124,9 +124,12 @@ func (s Socket) Ref() Ref { return s.At }
 // There is one for each table found, also where an artifact holds several.
 type SocketTable struct {
 	At Ref `json:"-"`
-	// Tool is ss, netstat or proc (from /proc/net).
+	// Tool is ss, netstat, lsof or proc (from /proc/net). What lsof lists depends on
+	// its arguments, so nothing follows from what is missing there.
 	Tool string `json:"tool"`
-	Rows int    `json:"rows"`
+	// Unix is true for a table of unix domain sockets alone.
+	Unix bool `json:"unix,omitempty"`
+	Rows int  `json:"rows"`
 	// Last is the reference of the last row; rows of the table stand between.
 	Last Ref `json:"-"`
 	// HasOwners, HasTimers, HasInodes and HasInfo say whether the options -p,

@@ -231,7 +231,9 @@ func (s *Sockets) collectTables(p *analyze.Pass) {
 	byArtifact := map[fact.ID][]*Table{}
 	for m := range fact.All[fact.SocketTable](p.Facts) {
 		t := &Table{Host: s.hosts.Of(m.At), Meta: m}
-		s.Tables = append(s.Tables, t)
+		if !m.Unix { // its rows take no part in any join
+			s.Tables = append(s.Tables, t)
+		}
 		byArtifact[m.At.Artifact] = append(byArtifact[m.At.Artifact], t)
 	}
 	for row := range fact.All[fact.Socket](p.Facts) {
@@ -302,6 +304,9 @@ func (s *Sockets) merge(host string, row *fact.Socket, ps *Processes) {
 		}
 	}
 	sock.Rows = append(sock.Rows, row)
+	if sock.State == "" {
+		sock.State = row.State // a table filtered by state drops the column
+	}
 	for _, o := range row.Owners {
 		if pr := ps.Get(host, o.PID); pr != nil && !slices.Contains(sock.Owners, pr) {
 			sock.Owners = append(sock.Owners, pr)

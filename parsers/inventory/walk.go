@@ -1,0 +1,190 @@
+package inventory
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+// walker turns the tree into expectations.
+type walker struct {
+	out   *analyze.Sink
+	lines *lineIndex
+	found int
+}
+
+// place is where in the tree a value stands.
+type place struct {
+	path    string
+	key     string
+	name    string // of the entry around it
+	retired bool   // below a heading that says so
+}
+
+// retiredWords in a key or a status mean that the entry should not be there.
+var retiredWords = [...]string{"retired", "decommission", "removed", "disabled", "drained", "legacy", "obsolete", "terminated", "offline", "inactive", "deprecated", "blocked", "deny"}
+
+func retired(s string) bool {
+	s = strings.ToLower(s)
+	for _, w := range retiredWords {
+		if strings.Contains(s, w) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *walker) walk(n *node, at place) {
+	switch n.kind {
+	case scalar:
+		w.value(n, at)
+	case list:
+		for i, item := range n.items {
+			in := at
+			in.path = fmt.Sprintf("%s[%d]", at.path, i)
+			w.walk(item, in)
+		}
+	case mapping:
+		name := ""
+		for _, k := range [...]string{"name", "hostname", "id", "node", "host", "instance"} {
+			if v := n.get(k); v != "" && name == "" && len(addresses(v)) == 0 {
+				name = v
+			}
+		}
+		gone := at.retired
+		for _, k := range [...]string{"status", "state", "lifecycle", "phase"} {
+			gone = gone || retired(n.get(k))
+		}
+		gone = gone || n.get("enabled") == "false" || n.get("active") == "false"
+		for i, k := range n.keys {
+			in := place{path: k, key: k, name: name, retired: gone || retired(k)}
+			if at.path != "" {
+				in.path = at.path + "." + k
+			}
+			if name == "" && n.items[i].kind != scalar {
+				in.name = k
+			} else if name == "" {
+				in.name = at.name
+			}
+			// "10.40.0.11: {name: push-01}" has the address for its key.
+			if _, ok := peerValue(k); ok {
+				w.peer(k, n.items[i].line, in)
+			}
+			w.walk(n.items[i], in)
+		}
+	}
+}
+
+// value makes an expectation of a scalar: an address is a peer, a version a
+// version, and a few other words are settings that logs repeat.
+func (w *walker) value(n *node, at place) {
+	text := strings.TrimSpace(n.text)
+	if text == "" {
+		return
+	}
+	if list := addresses(text); len(list) > 0 {
+		for _, a := range list {
+			w.peer(a, n.line, at)
+		}
+		return
+	}
+	key := strings.ToLower(at.key)
+	what := ""
+	switch {
+	case strings.Contains(key, "version") || key == "release" || key == "tag" || key == "image":
+		what = "version"
+	case key == "topic" || key == "cluster" || key == "environment" || key == "env" || key == "region":
+		what = "setting"
+	case key == "port" || key == "listen" || strings.HasSuffix(key, "_port"):
+		if _, err := strconv.ParseUint(text, 10, 16); err == nil {
+			what = "listener"
+		}
+	}
+	if what != "" {
+		w.emit(fact.Expected{At: w.lines.ref(n.line), What: what, Name: at.key, Value: text, Path: at.path})
+	}
+}
+
+func (w *walker) peer(value string, line int, at place) {
+	e := fact.Expected{At: w.lines.ref(line), What: "peer", Name: at.name, Value: value, Path: at.path}
+	if e.Name == "" {
+		e.Name = at.key
+	}
+	if at.retired {
+		e.What = "retired"
+	}
+	w.emit(e)
+}
+
+func (w *walker) emit(e fact.Expected) {
+	w.found++
+	analyze.Emit(w.out, e)
+}
+
+// plain reads a list of lines: one or more addresses a line, the first word that
+// is none its name; "#" begins a comment, "[words]" a heading.
+func (w *walker) plain(src []byte) {
+	heading := ""
+	for i, line := range strings.Split(string(src), "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]") {
+			heading = strings.Trim(line, "[]")
+			continue
+		}
+		name := ""
+		for _, f := range strings.FieldsFunc(line, isSeparator) {
+			if _, ok := peerValue(f); !ok && name == "" && f != "-" && !strings.ContainsAny(f, "=:") {
+				name = f
+			}
+		}
+		for _, a := range addresses(line) {
+			w.peer(a, i+1, place{path: heading, key: heading, name: name, retired: retired(heading) || retired(line)})
+		}
+	}
+}
+
+func isSeparator(r rune) bool {
+	return r == ' ' || r == '\t' || r == ',' || r == ';' || r == '|' || r == '"' || r == '\''
+}
+
+// addresses are the addresses, addresses with port and prefixes in a text.
+func addresses(s string) []string {
+	if !strings.ContainsAny(s, ".:") {
+		return nil
+	}
+	var out []string
+	for _, f := range strings.FieldsFunc(s, isSeparator) {
+		if _, v, ok := strings.Cut(f, "="); ok {
+			f = v // ansible_host=10.40.0.11
+		}
+		if _, rest, ok := strings.Cut(f, "://"); ok {
+			f, _, _ = strings.Cut(rest, "/")
+		}
+		f = strings.Trim(f, "(){}<>")
+		if v, ok := peerValue(f); ok {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// peerValue accepts an address, an address with port, and a prefix that is no
+// whole network of everything.
+func peerValue(s string) (string, bool) {
+	s = strings.TrimSuffix(s, ":")
+	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		return a.String(), !a.IsUnspecified()
+	}
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap.String(), !ap.Addr().IsUnspecified()
+	}
+	if p, err := netip.ParsePrefix(s); err == nil && p.Bits() > 0 {
+		return p.String(), true
+	}
+	return "", false
+}

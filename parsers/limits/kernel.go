@@ -1,0 +1,115 @@
+package limits
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+// sysctlRoots are the first parts of the kernel's settings.
+var sysctlRoots = [...]string{"net.", "kernel.", "vm.", "fs.", "dev.", "user.", "kern.", "hw.", "abi.", "crypto.", "debug."}
+
+// sysctlLine reads "net.ipv4.tcp_fin_timeout = 60", and the "key: value" of BSD.
+func sysctlLine(s string) (key, value string, ok bool) {
+	s = strings.TrimSpace(s)
+	rooted := false
+	for _, r := range sysctlRoots {
+		rooted = rooted || strings.HasPrefix(s, r)
+	}
+	if !rooted {
+		return "", "", false
+	}
+	i := strings.IndexAny(s, "=:")
+	if i < 0 {
+		return "", "", false
+	}
+	key = strings.TrimSpace(s[:i])
+	return key, strings.TrimSpace(s[i+1:]), key != "" && !strings.ContainsAny(key, " \t\"'(")
+}
+
+func (p *reader) sysctl(s string, ref fact.Ref) {
+	key, value, _ := sysctlLine(s)
+	analyze.Emit(p.out, counter(ref, "sysctl", key, value))
+}
+
+// counter is a setting or counter; a value that is no single number stays text.
+func counter(at fact.Ref, source, name, value string) fact.Counter {
+	c := fact.Counter{At: at, Source: source, Name: name}
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		c.Text = strings.Join(strings.Fields(value), " ")
+	}
+	c.Value = n
+	return c
+}
+
+// isNumbers reports whether a text is one to four numbers.
+func isNumbers(s string) bool {
+	f := strings.Fields(s)
+	if len(f) == 0 || len(f) > 4 {
+		return false
+	}
+	for _, w := range f {
+		if _, err := strconv.ParseInt(w, 10, 64); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// status reads one line of /proc/PID/status. What a process table also shows goes
+// into a process row, the rest of the numbers become counters of the process.
+func (p *reader) status(s string, ref fact.Ref) bool {
+	key, value, ok := strings.Cut(s, ":")
+	if !ok {
+		return false
+	}
+	value = strings.TrimSpace(value)
+	first, unit, _ := strings.Cut(value, " ")
+	word, _, _ := strings.Cut(first, "\t")
+	n, err := strconv.ParseInt(word, 10, 64)
+	num := fact.Int{V: n, Known: err == nil}
+	switch key {
+	case "State":
+		p.proc.State = word
+		p.proc.Defunct = word == "Z"
+	case "Tgid":
+		p.proc.PID = int(n)
+	case "Pid":
+		if p.proc.PID == 0 {
+			p.proc.PID = int(n)
+		}
+		if int(n) != p.proc.PID {
+			p.proc.TID, p.proc.Thread = num, true
+		}
+	case "PPid":
+		p.proc.PPID = num
+	case "NSpgid":
+		p.proc.PGID = num
+	case "NSsid":
+		p.proc.SID = num
+	case "Uid":
+		p.proc.User = word
+	case "VmRSS":
+		p.proc.RSSkB = num
+	case "VmSize":
+		p.proc.VSZkB = num
+	case "Kthread":
+		p.proc.Kernel = n == 1
+	}
+	counted := key == "Threads" || key == "FDSize" || unit == "kB" || strings.HasSuffix(key, "_ctxt_switches")
+	if counted && num.Known {
+		analyze.Emit(p.out, fact.Counter{At: ref, Source: "proc", Name: key, Value: n, PID: p.proc.PID})
+	}
+	return true
+}
+
+// endStatus emits the process of a status file.
+func (p *reader) endStatus() {
+	if p.form == status && p.proc.PID > 0 {
+		analyze.Emit(p.out, p.proc)
+	}
+	p.proc, p.form = fact.Process{}, unknown
+}
