@@ -9,8 +9,15 @@ import (
 	gdb "github.com/culprit-dev/culprit/parsers/gdb"
 	goroutine "github.com/culprit-dev/culprit/parsers/goroutine"
 	history "github.com/culprit-dev/culprit/parsers/history"
+	hostinfo "github.com/culprit-dev/culprit/parsers/hostinfo"
+	inventory "github.com/culprit-dev/culprit/parsers/inventory"
 	kernlog "github.com/culprit-dev/culprit/parsers/kernlog"
+	limits "github.com/culprit-dev/culprit/parsers/limits"
+	lsof "github.com/culprit-dev/culprit/parsers/lsof"
+	metrics "github.com/culprit-dev/culprit/parsers/metrics"
+	netstats "github.com/culprit-dev/culprit/parsers/netstats"
 	ps "github.com/culprit-dev/culprit/parsers/ps"
+	sockets "github.com/culprit-dev/culprit/parsers/sockets"
 	source "github.com/culprit-dev/culprit/parsers/source"
 	strace "github.com/culprit-dev/culprit/parsers/strace"
 )
@@ -23,8 +30,15 @@ func All() []*analyze.Parser {
 		gdb.Parser(),
 		goroutine.Parser(),
 		history.Parser(),
+		hostinfo.Parser(),
+		inventory.Parser(),
 		kernlog.Parser(),
+		limits.Parser(),
+		lsof.Parser(),
+		metrics.Parser(),
+		netstats.Parser(),
 		ps.Parser(),
+		sockets.Parser(),
 		source.Parser(),
 		strace.Parser(),
 	}
