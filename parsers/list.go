@@ -16,6 +16,7 @@ import (
 	lsof "github.com/culprit-dev/culprit/parsers/lsof"
 	metrics "github.com/culprit-dev/culprit/parsers/metrics"
 	netstats "github.com/culprit-dev/culprit/parsers/netstats"
+	pcap "github.com/culprit-dev/culprit/parsers/pcap"
 	ps "github.com/culprit-dev/culprit/parsers/ps"
 	sockets "github.com/culprit-dev/culprit/parsers/sockets"
 	source "github.com/culprit-dev/culprit/parsers/source"
@@ -37,6 +38,7 @@ func All() []*analyze.Parser {
 		lsof.Parser(),
 		metrics.Parser(),
 		netstats.Parser(),
+		pcap.Parser(),
 		ps.Parser(),
 		sockets.Parser(),
 		source.Parser(),

@@ -1,0 +1,188 @@
+package pcap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+// excerpt renders cited frames like lines of tcpdump, times in UTC and sequence
+// numbers relative to the start of the flow. It reads the capture twice, once to
+// learn which flows are cited and once to follow those, so that it never holds
+// more than what was asked for.
+func excerpt(ctx context.Context, in *analyze.Input, refs []fact.Ref) ([]string, error) {
+	out := make([]string, len(refs))
+	e := &excerpts{wanted: map[int]string{}, flows: map[flowKey]*relative{}}
+	for _, r := range refs {
+		if r.Packet > 0 {
+			e.wanted[r.Packet] = ""
+			e.lastFrame = max(e.lastFrame, r.Packet)
+		}
+	}
+	if len(e.wanted) == 0 {
+		return out, nil
+	}
+	if err := e.pass(ctx, in, e.learn); err != nil {
+		return nil, err
+	}
+	if err := e.pass(ctx, in, e.follow); err != nil {
+		return nil, err
+	}
+	for i, r := range refs {
+		out[i] = e.wanted[r.Packet]
+	}
+	return out, nil
+}
+
+// excerpts are the frames to render and the flows that they belong to.
+type excerpts struct {
+	wanted    map[int]string
+	lastFrame int
+	flows     map[flowKey]*relative
+}
+
+// relative is where the sequence numbers of both sides of a flow start.
+type relative struct {
+	base  [2]uint32
+	known [2]bool
+}
+
+// pass reads the frames up to the last cited one.
+func (e *excerpts) pass(ctx context.Context, in *analyze.Input, each func(*record, *packet, bool)) error {
+	rd, err := in.Open()
+	if err != nil {
+		return err
+	}
+	defer rd.Close()
+	file, err := openContainer(newSource(rd))
+	if err != nil {
+		return err
+	}
+	d := newDecoder()
+	var r record
+	var p packet
+	for n := 0; n < e.lastFrame; n = r.number {
+		if n%ctxFrames == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		err := file.next(&r)
+		if pass := new(skipped); errors.As(err, &pass) {
+			continue
+		}
+		if err != nil {
+			return nil // what comes behind was not cited by a fact of this file
+		}
+		each(&r, &p, d.decode(&r, &p))
+	}
+	return nil
+}
+
+// learn notes the flow of a cited frame.
+func (e *excerpts) learn(r *record, p *packet, ok bool) {
+	if _, cited := e.wanted[r.number]; cited && ok && p.proto == protoTCP {
+		k, _ := p.key()
+		e.flows[k] = &relative{}
+	}
+}
+
+// follow keeps the start of cited flows up to date and renders cited frames.
+func (e *excerpts) follow(r *record, p *packet, ok bool) {
+	var f *relative
+	from := 0
+	if ok && p.proto == protoTCP {
+		k, forward := p.key()
+		if !forward {
+			from = 1
+		}
+		if f = e.flows[k]; f != nil {
+			f.begin(p, from)
+		}
+	}
+	if _, cited := e.wanted[r.number]; cited {
+		e.wanted[r.number] = line(r, p, ok, f, from)
+	}
+}
+
+func (f *relative) begin(p *packet, from int) {
+	if p.flags&syn != 0 {
+		if p.flags&ack == 0 && (!f.known[from] || f.base[from] != p.seq) {
+			f.known[1-from] = false // the same addresses again
+		}
+		f.base[from], f.known[from] = p.seq, true
+	}
+	if !f.known[from] && p.flags&rst == 0 {
+		f.base[from], f.known[from] = p.seq-1, true
+	}
+	if !f.known[1-from] && p.flags&ack != 0 {
+		f.base[1-from], f.known[1-from] = p.ack-1, true
+	}
+}
+
+// line renders one frame.
+func line(r *record, p *packet, ok bool, f *relative, from int) string {
+	at := "no time"
+	if r.ts != noTime {
+		at = timeOf(r.ts).Format("15:04:05.000000")
+	}
+	src, dst := endpoint{p.src, p.sport}, endpoint{p.dst, p.dport}
+	switch {
+	case !ok:
+		return fmt.Sprintf("%s frame of %d bytes that could not be decoded", at, r.wire)
+	case p.icmp != nil:
+		return fmt.Sprintf("%s %s > %s: ICMP %s, about %s > %s", at, src.ip(), dst.ip(), p.icmp.text(), dotted(p.icmp.src), dotted(p.icmp.dst))
+	case p.proto == protoUDP:
+		return fmt.Sprintf("%s %s > %s: UDP, length %d", at, dotted(src), dotted(dst), p.payload)
+	case p.proto == protoTCP:
+		return fmt.Sprintf("%s %s > %s: %s", at, dotted(src), dotted(dst), tcpLine(p, f, from))
+	}
+	return fmt.Sprintf("%s frame of %d bytes, neither TCP nor UDP", at, r.wire)
+}
+
+// tcpLine is the part behind the addresses. A SYN shows its raw numbers, as the
+// start that the others count from.
+func tcpLine(p *packet, f *relative, from int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Flags [%s]", flagLetters(p.flags))
+	seq, acked := p.seq, p.ack
+	if f != nil && p.flags&syn == 0 {
+		if f.known[from] && (p.seq != 0 || p.flags&rst == 0) {
+			seq -= f.base[from]
+		}
+		if f.known[1-from] {
+			acked -= f.base[1-from]
+		}
+	}
+	if p.payload > 0 {
+		fmt.Fprintf(&b, ", seq %d:%d", seq, seq+uint32(p.payload))
+	} else if p.flags&(syn|fin|rst) != 0 {
+		fmt.Fprintf(&b, ", seq %d", seq)
+	}
+	if p.flags&ack != 0 {
+		fmt.Fprintf(&b, ", ack %d", acked)
+	}
+	fmt.Fprintf(&b, ", win %d, length %d", p.window, p.payload)
+	return b.String()
+}
+
+// flagLetters are the letters of tcpdump, which writes ACK as a dot.
+func flagLetters(flags uint8) string {
+	var b []byte
+	for i, c := range []byte("FSRP.UEW") {
+		if flags&(1<<i) != 0 {
+			b = append(b, c)
+		}
+	}
+	if len(b) == 0 {
+		return "none"
+	}
+	return string(b)
+}
+
+// dotted writes an endpoint the way tcpdump does: the port behind a dot.
+func dotted(e endpoint) string {
+	return fmt.Sprintf("%s.%d", e.ip(), e.port)
+}

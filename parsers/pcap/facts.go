@@ -1,0 +1,123 @@
+package pcap
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/binary"
+	"time"
+
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+// timeOf is a time of a capture, zero where the file gives none.
+func timeOf(ns int64) time.Time {
+	if ns == noTime {
+		return time.Time{}
+	}
+	return time.Unix(0, ns).UTC()
+}
+
+// fact makes the fact of a finished flow.
+func (f *flow) fact(id fact.ID, tunnels *tunnelList) fact.Flow {
+	c, s := &f.sides[f.client], &f.sides[1-f.client]
+	client, server := f.key.a, f.key.b
+	if f.client == 1 {
+		client, server = server, client
+	}
+	out := fact.Flow{
+		At:    fact.Ref{Artifact: id, Packet: int(f.firstFrame), Offset: f.firstOffset, Len: int(f.firstLen)},
+		Proto: "udp", Client: client.String(), Server: server.String(), ClientSure: f.sure,
+		First: timeOf(f.first), Last: timeOf(f.last), LastFrame: int(f.lastFrame),
+		Packets: int64(c.packets + s.packets), Bytes: c.bytes + s.bytes, PayloadBytes: c.payload + s.payload,
+		CommunityID: communityID(f.key, f.v4), History: f.history.String(), Tunnel: tunnels.names(f.tunnel),
+		Interface: int(f.iface), Established: f.established, HandshakeRTT: time.Duration(f.rtt),
+		Turns: f.turns.fact(f), Delayed: int(f.delay.count), Resets: f.resets, Stalls: f.stalls, Idle: f.idle, Marks: f.marks,
+		App: appNames[f.app], ServerName: f.name,
+		ToServer: c.fact(s), ToClient: s.fact(c),
+	}
+	if f.tcp {
+		f.tcpFact(&out, c, s)
+	}
+	if f.evicted {
+		out.Partial = append(out.Partial, "evicted")
+	}
+	return out
+}
+
+// tcpFact fills what only TCP has.
+func (f *flow) tcpFact(out *fact.Flow, c, s *side) {
+	out.Proto, out.Counts = "tcp", f.counts.fact()
+	if c.syn {
+		out.ClientISN = fact.Some(c.baseSeq)
+	}
+	if s.syn {
+		out.ServerISN = fact.Some(s.baseSeq)
+	}
+	out.Refused = f.refused
+	out.SynUnanswered = f.sawSYN && s.packets == 0
+	out.SynAckUnacked = f.sawSYNACK && !f.shook && !f.established && !s.rst && !c.rst
+	if f.firstClose >= 0 {
+		out.Closer = f.who(int(f.firstClose))
+	}
+	if !f.sawSYN {
+		out.Partial = append(out.Partial, "no start")
+	}
+	if f.established && !f.closed() && !f.evicted {
+		out.Partial = append(out.Partial, "no end")
+	}
+}
+
+// fact is one half of a flow; other is the half that acknowledges it.
+func (s *side) fact(other *side) fact.Direction {
+	d := fact.Direction{
+		Packets: int64(s.packets), Bytes: s.bytes, PayloadBytes: s.payload, DataPackets: int64(s.dataPackets),
+		LastDataFrame: int(s.lastDataFrame), LastFrame: int(s.lastFrame), FIN: s.fin, FINFrame: int(s.finFrame),
+		SYNs: int(s.syns), MSS: int(s.mss), SACK: s.sack, Timestamps: s.timestamps, MaxSegment: int(s.maxSegment),
+		MinWindow: s.minWindow, MaxWindow: s.maxWindow,
+	}
+	d.TTL, _ = s.ttls.most()
+	if s.dataPackets > 0 {
+		d.FirstData, d.LastData = timeOf(s.firstData), timeOf(s.lastData)
+	}
+	if s.fin {
+		d.FINTime = timeOf(s.finTime)
+	}
+	if s.wscale >= 0 {
+		d.WScale = fact.Some(int(s.wscale))
+	}
+	if s.dataPackets > 0 && s.hasNext {
+		d.Unacked = s.unacked(other)
+	}
+	return d
+}
+
+// unacked is the payload that the other side never acknowledged.
+func (s *side) unacked(other *side) int64 {
+	if !other.hasAckTop {
+		return s.payload
+	}
+	if !after(s.nextSeq, other.ackTop) {
+		return 0
+	}
+	n := int64(s.nextSeq - other.ackTop)
+	if s.fin {
+		n--
+	}
+	return min(max(n, 0), s.payload)
+}
+
+// communityID is version 1 of the Community ID flow hash, with seed 0.
+func communityID(k flowKey, v4 bool) string {
+	var buf [40]byte
+	b := buf[:2]
+	from := 0
+	if v4 {
+		from = 12
+	}
+	b = append(append(b, k.a.addr[from:]...), k.b.addr[from:]...)
+	b = append(b, k.proto, 0)
+	b = binary.BigEndian.AppendUint16(b, k.a.port)
+	b = binary.BigEndian.AppendUint16(b, k.b.port)
+	sum := sha1.Sum(b)
+	return "1:" + base64.StdEncoding.EncodeToString(sum[:])
+}

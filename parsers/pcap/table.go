@@ -1,0 +1,177 @@
+package pcap
+
+// shards is how many tables the flows of a capture are spread over. It is fixed,
+// so that what a table evicts never depends on the number of workers.
+const shards = 16
+
+// Limits of all tables together, and for how long of capture time a flow stays
+// after it ended or, for UDP, fell silent.
+const (
+	maxFlows   = 1 << 19
+	lingerTCP  = 120_000_000_000
+	lingerUDP  = 300_000_000_000
+	maxICMP    = 4096
+	maxDNS     = 4096
+	maxPending = 4096
+)
+
+// table holds the flows of one shard. It is used by one worker.
+type table struct {
+	flows map[flowKey]*flow
+	// A flow is in one list: of those that live, that are closed but may see a late
+	// packet, or UDP; each in the order of the last packet.
+	live, closed, udp flowList
+	limit             int
+	done              []*flow
+	icmp              []icmpSeen
+	dns               dnsTable
+
+	evicted, duplicates, icmpLost int64
+}
+
+// icmpSeen is an ICMP error with its packet.
+type icmpSeen struct {
+	p packet
+	e *icmpError
+}
+
+func newTable(limit int) *table {
+	return &table{flows: map[flowKey]*flow{}, limit: limit}
+}
+
+// add takes in a packet.
+func (t *table) add(p *packet) {
+	if p.icmp != nil {
+		if len(t.icmp) < maxICMP {
+			t.icmp = append(t.icmp, icmpSeen{*p, p.icmp})
+		} else {
+			t.icmpLost++
+		}
+		return
+	}
+	t.expire(p.ts)
+	k, forward := p.key()
+	from := 1
+	if forward {
+		from = 0
+	}
+	f := t.flows[k]
+	if f != nil && f.tcp && f.reused(p, from) {
+		t.finish(f)
+		f = nil
+	}
+	if f == nil {
+		f = &flow{}
+		f.reset(k, p, from)
+		t.flows[k] = f
+		if len(t.flows) > t.limit {
+			t.evict()
+		}
+	}
+	f.add(p, from)
+	t.file(f)
+	if !f.tcp && p.text != nil {
+		t.dns.add(p)
+	}
+}
+
+// reused reports whether a packet starts another connection on the same addresses
+// and ports.
+func (f *flow) reused(p *packet, from int) bool {
+	if p.flags&(syn|rst) != syn {
+		return false
+	}
+	fwd := &f.sides[from]
+	if p.flags&ack != 0 {
+		return false
+	}
+	return fwd.hasBase && (p.seq != fwd.baseSeq || f.closed() || f.sides[0].fin || f.sides[1].fin)
+}
+
+// file puts a flow at the end of the list that it belongs to.
+func (t *table) file(f *flow) {
+	to := &t.live
+	switch {
+	case !f.tcp:
+		to = &t.udp
+	case f.closed():
+		to = &t.closed
+	}
+	if f.list == to && to.tail == f {
+		return
+	}
+	if f.list != nil {
+		f.list.remove(f)
+	}
+	to.push(f)
+}
+
+// expire lets go of flows that ended a while ago.
+func (t *table) expire(now int64) {
+	for f := t.closed.head; f != nil && now-f.last > lingerTCP; f = t.closed.head {
+		t.finish(f)
+	}
+	for f := t.udp.head; f != nil && now-f.last > lingerUDP; f = t.udp.head {
+		t.finish(f)
+	}
+}
+
+// evict makes room: a flow that is over, else the one that was silent longest.
+func (t *table) evict() {
+	for _, l := range []*flowList{&t.closed, &t.udp, &t.live} {
+		if f := l.head; f != nil {
+			if l != &t.closed {
+				f.evicted = true
+				t.evicted++
+			}
+			t.finish(f)
+			return
+		}
+	}
+}
+
+// finish takes a flow out of the table.
+func (t *table) finish(f *flow) {
+	delete(t.flows, f.key)
+	if f.list != nil {
+		f.list.remove(f)
+	}
+	t.duplicates += int64(f.counts.duplicate)
+	t.done = append(t.done, f)
+}
+
+// end finishes what is still open, in the order of its last packets.
+func (t *table) end() {
+	for _, l := range []*flowList{&t.closed, &t.udp, &t.live} {
+		for l.head != nil {
+			t.finish(l.head)
+		}
+	}
+}
+
+// flowList is a list of flows, oldest packet first.
+type flowList struct{ head, tail *flow }
+
+func (l *flowList) push(f *flow) {
+	f.list, f.prev, f.next = l, l.tail, nil
+	if l.tail != nil {
+		l.tail.next = f
+	} else {
+		l.head = f
+	}
+	l.tail = f
+}
+
+func (l *flowList) remove(f *flow) {
+	if f.prev != nil {
+		f.prev.next = f.next
+	} else {
+		l.head = f.next
+	}
+	if f.next != nil {
+		f.next.prev = f.prev
+	} else {
+		l.tail = f.prev
+	}
+	f.list, f.prev, f.next = nil, nil, nil
+}

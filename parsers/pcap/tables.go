@@ -1,0 +1,135 @@
+package pcap
+
+import "sync"
+
+// batchSize is how many packets go to a worker at a time: enough that the hand-over
+// costs nothing per packet, few enough to stay in the cache.
+const batchSize = 512
+
+// maxWorkers is as many as one reader can keep busy.
+const maxWorkers = 8
+
+// tables are the flow tables of a capture and the workers that fill them. One
+// reader decodes; a packet goes to the worker that owns its table, so each table
+// sees its packets in the order of the file.
+type tables struct {
+	all     [shards]*table
+	workers []*worker
+	next    packet
+	text    []byte
+	wg      sync.WaitGroup
+}
+
+// run fills the tables from batches. A panic must not end the program: it is kept
+// for the goroutine that the engine watches, and batches are passed back unread.
+func (w *worker) run(t *tables) {
+	for b := range w.in {
+		if w.panicked == nil {
+			w.fill(t, b)
+		}
+		w.free <- b
+	}
+}
+
+func (w *worker) fill(t *tables, b *batch) {
+	defer func() { w.panicked = recover() }()
+	for i := range b.n {
+		t.all[b.table[i]].add(&b.packets[i])
+	}
+}
+
+// worker owns every len(workers)-th table.
+type worker struct {
+	in   chan *batch
+	free chan *batch
+	cur  *batch
+	// panicked is read after the worker has ended.
+	panicked any
+}
+
+// batch is a run of packets and the bytes that they refer to.
+type batch struct {
+	packets [batchSize]packet
+	table   [batchSize]uint8
+	n       int
+	text    []byte
+}
+
+func newTables(jobs int) *tables {
+	t := &tables{}
+	for i := range t.all {
+		t.all[i] = newTable(maxFlows / shards)
+	}
+	// The reader is one of the goroutines that the parser may use.
+	if jobs <= 1 {
+		return t
+	}
+	for range min(jobs, maxWorkers) {
+		const ahead = 4
+		w := &worker{in: make(chan *batch, ahead), free: make(chan *batch, ahead+2)}
+		for range ahead + 1 {
+			w.free <- &batch{}
+		}
+		w.cur = &batch{}
+		t.workers = append(t.workers, w)
+		t.wg.Go(func() { w.run(t) })
+	}
+	return t
+}
+
+// slot is where the next packet is decoded to.
+func (t *tables) slot(d *decoder) *packet {
+	t.text = t.text[:0]
+	d.text = &t.text
+	return &t.next
+}
+
+// commit hands the packet in the slot to its table.
+func (t *tables) commit() {
+	p := &t.next
+	shard := p.hash() % shards
+	if len(t.workers) == 0 {
+		t.all[shard].add(p)
+		return
+	}
+	w := t.workers[int(shard)%len(t.workers)]
+	b := w.cur
+	b.packets[b.n], b.table[b.n] = *p, uint8(shard)
+	if p.text != nil {
+		at := len(b.text)
+		b.text = append(b.text, p.text...)
+		b.packets[b.n].text = b.text[at:len(b.text):len(b.text)]
+	}
+	if b.n++; b.n == batchSize {
+		w.flush()
+	}
+}
+
+func (w *worker) flush() {
+	w.in <- w.cur
+	w.cur = <-w.free
+	w.cur.n, w.cur.text = 0, w.cur.text[:0]
+}
+
+// close waits until the workers have seen all packets. It panics if one of them
+// did.
+func (t *tables) close() {
+	for _, w := range t.workers {
+		w.flush()
+		close(w.in)
+	}
+	t.wg.Wait()
+	for _, w := range t.workers {
+		if w.panicked != nil {
+			panic(w.panicked)
+		}
+	}
+}
+
+// sum adds up a counter of all tables.
+func (t *tables) sum(of func(*table) int64) (n int64) {
+	for _, one := range t.all {
+		n += of(one)
+	}
+	return n
+}
