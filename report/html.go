@@ -96,10 +96,7 @@ type htmlRivals struct{ Leads, Over []*analyze.Finding }
 // Commands is the text of the block of commands.
 func (p htmlPage) Commands() string { return strings.Join(commandBlock(p.Outline.commands()), "\n") }
 
-func (p htmlPage) Troubled() []analyze.ArtifactStatus { return p.Outline.troubled() }
-func (p htmlPage) Trouble(a analyze.ArtifactStatus) string {
-	return p.Outline.trouble(a)
-}
+func (p htmlPage) Troubled() []troubledGroup { return p.Outline.troubled() }
 
 type htmlGroup struct {
 	Parser string

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
@@ -38,40 +37,27 @@ func (m *markdown) artifacts() {
 	if bad := m.troubled(); len(bad) > 0 {
 		m.p("Not read, or not read whole:\n\n| Artifact | State | Read by | Why |\n|---|---|---|---|\n")
 		n := m.most(len(bad), troubledShown)
-		for _, a := range bad[:n] {
-			m.p("| %s | %s | %s | %s |\n", mdCellCode(a.Path), a.Status, mdText(a.Parser), mdText(m.trouble(a)))
+		for _, g := range bad[:n] {
+			m.p("| %s | %s | %s | %s |\n", m.names(g.Paths), g.Status, mdText(g.Parser), mdText(g.Why))
 		}
 		if n < len(bad) {
-			m.p("\n%d more are in the JSON report.\n", len(bad)-n)
+			m.p("\nMore are in the JSON report.\n")
 		}
 		m.p("\n")
 	}
 	if groups := m.whole(); len(groups) > 0 {
 		m.p("Read whole:\n\n| Read by | Artifacts | Size | Facts |\n|---|---|---|---|\n")
 		for _, g := range groups {
-			n := m.most(len(g.paths), namesInGroup)
-			var names []string
-			for _, p := range g.paths[:n] {
-				names = append(names, mdCellCode(p))
-			}
-			m.p("| %s | %s%s | %s | %d |\n", mdText(g.parser), strings.Join(names, ", "), more(len(g.paths)-n), size(g.bytes), g.facts)
+			m.p("| %s | %s | %s | %d |\n", mdText(g.parser), m.names(g.paths), size(g.bytes), g.facts)
 		}
 		m.p("\n")
 	}
 }
 
-// trouble is what went wrong with an artifact, in one line.
-func (o *outline) trouble(a analyze.ArtifactStatus) string {
-	const most = 3
-	var parts []string
-	if a.Skipped > 0 {
-		parts = append(parts, plural(int(a.Skipped), "record", "records")+" skipped")
-	}
-	issues := a.Issues
-	if len(issues) > most {
-		issues = append(issues[:most:most], fmt.Sprintf("and %d more", len(issues)-most))
-	}
-	return strings.Join(append(parts, issues...), "; ")
+// names lists paths within a cell, the first few of many.
+func (m *markdown) names(paths []string) string {
+	n := m.most(len(paths), namesInGroup)
+	return codes(paths[:n], mdCellCode) + more(len(paths)-n)
 }
 
 func (m *markdown) ruleSections() {

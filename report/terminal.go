@@ -269,13 +269,18 @@ func (t *terminal) timeline() {
 func (t *terminal) coverage() {
 	t.title("COVERAGE")
 	bad := t.troubled()
-	t.p("  %s, %s with problems\n", plural(len(t.Artifacts), "artifact", "artifacts"), plural(len(bad), "artifact", "artifacts"))
+	troubled := 0
+	for _, g := range bad {
+		troubled += len(g.Paths)
+	}
+	t.p("  %s, %d not read or not read whole\n", plural(len(t.Artifacts), "artifact", "artifacts"), troubled)
 	n := t.most(len(bad), 8)
-	for _, a := range bad[:n] {
-		t.bullet("    ", "- ", fmt.Sprintf("%s (%s): %s", a.Path, a.Status, t.trouble(a)))
+	for _, g := range bad[:n] {
+		k := t.most(len(g.Paths), namesInGroup)
+		t.bullet("    ", "- ", fmt.Sprintf("%s%s (%s): %s", strings.Join(g.Paths[:k], ", "), more(len(g.Paths)-k), g.Status, g.Why))
 	}
 	if n < len(bad) {
-		t.p("    and %d more\n", len(bad)-n)
+		t.p("    and more\n")
 	}
 	groups := t.unjudged()
 	off := 0

@@ -19,7 +19,7 @@ func TestTerminalStory(t *testing.T) {
 		"2. quotepushd (pid 3989) does not read", "follows from step 1: a process that waits for the lock",
 		"3. 172.17.0.3:49001 advertises", "push.pcap#301", "Raised the odds: Twelve", "Fix: Unlock with defer",
 		"ROOT CAUSE 2\n", "COLLECT NEXT", "\n  curl -s 'http://HOST:PORT/debug/pprof/goroutine?debug=2' > goroutine_2.txt\n",
-		"OTHER FINDINGS", "TIMELINE (UTC)", "COVERAGE", "7 artifacts, 4 artifacts with problems", "8 rules: 4 found something, 2 found nothing, 2 could not judge",
+		"OTHER FINDINGS", "TIMELINE (UTC)", "COVERAGE", "7 artifacts, 4 not read or not read whole", "8 rules: 4 found something, 2 found nothing, 2 could not judge",
 	} {
 		i := strings.Index(out[last:], want)
 		require.GreaterOrEqual(t, i, 0, "%q is missing or out of order in:\n%s", want, out)
