@@ -61,6 +61,11 @@ func Encoders() []Encoder {
 			Doc:    "The full result for other programs; all other formats can be made from it.",
 			Encode: encodeJSON,
 		},
+		{
+			Name: "sarif", Ext: ".sarif",
+			Doc:    "SARIF 2.1.0 for review and ticket tools: one result a finding.",
+			Encode: encodeSARIF,
+		},
 	}
 }
 
