@@ -20,6 +20,11 @@ func timeOf(ns int64) time.Time {
 // fact makes the fact of a finished flow.
 func (f *flow) fact(id fact.ID, tunnels *tunnelList) fact.Flow {
 	c, s := &f.sides[f.client], &f.sides[1-f.client]
+	for by := range f.sides {
+		if f.sides[by].stall.open {
+			f.endStall(by, f.last, true)
+		}
+	}
 	client, server := f.key.a, f.key.b
 	if f.client == 1 {
 		client, server = server, client

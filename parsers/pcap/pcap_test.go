@@ -88,6 +88,14 @@ func TestStall(t *testing.T) {
 	require.Equal(t, 3, f.Counts.ZeroWindow)
 }
 
+func TestStallOpenAtTheEnd(t *testing.T) {
+	f := flow(t, web+"open\nC>S data 1000\nS>C ACK win=0\n+1 C>S keepalive\nS>C ACK win=0\n+2 C>S keepalive\nS>C ACK win=0")
+	require.Len(t, f.Stalls, 1)
+	require.True(t, f.Stalls[0].Open)
+	require.Equal(t, 2, f.Stalls[0].Probes)
+	require.InDelta(t, 3, f.Stalls[0].Duration.Seconds(), 0.01)
+}
+
 func TestExcerpt(t *testing.T) {
 	text := "start 2026-11-21T00:35:38.29Z\nflow 10.20.0.11:43243 > 10.20.0.5:9000\n0 C>S SYN\nS>C SYN,ACK\nC>S ACK\nC>S data 76\n+0.000123 S>C RST,ACK"
 	in := &analyze.Input{Path: "x.pcap", Open: opener(compile(t, text))}
