@@ -75,8 +75,10 @@ import (
 //	                   words as above (ttl= win= mss= wscale= ts= sack=) and vlan=N
 //	set C|S WORD ...   changes win=, ttl= or ipid= of one side from here on
 //	raw HEX            a frame of these bytes
-//	repeat N every=D   repeats the lines up to `end`; times in it count from the start
-//	                   of the round, and a port written 40000+ is one higher in each
+//	repeat N every=D [at=T]
+//	                   repeats the lines up to `end`; times in it count from the start
+//	                   of the round, and a port written 40000+ is one higher in each.
+//	                   The first round starts at T, else with the packet before
 func CompileCapture(text []byte) ([]byte, error) {
 	lines, err := splitCapture(text)
 	if err != nil {
@@ -205,8 +207,8 @@ func captureBody(lines []captureLine) (body, rest []captureLine, err error) {
 const maxRounds = 100_000
 
 func (c *capture) repeat(words []string, body []captureLine) error {
-	if len(words) != 2 || !strings.HasPrefix(words[1], "every=") {
-		return fmt.Errorf("want repeat N every=D")
+	if len(words) < 2 || len(words) > 3 || !strings.HasPrefix(words[1], "every=") {
+		return fmt.Errorf("want repeat N every=D [at=T]")
 	}
 	n, err := strconv.Atoi(words[0])
 	if err != nil || n < 0 || n > maxRounds {
@@ -217,6 +219,13 @@ func (c *capture) repeat(words []string, body []captureLine) error {
 		return err
 	}
 	base, round, start := c.base, c.round, c.now
+	if len(words) == 3 {
+		at, err := captureDuration(strings.TrimPrefix(words[2], "at="))
+		if err != nil {
+			return err
+		}
+		start = c.base + at
+	}
 	for i := range n {
 		c.base = start + time.Duration(i)*every
 		c.now, c.round = c.base, i

@@ -131,7 +131,7 @@ func TestCompileCapture(t *testing.T) {
 func TestCompileCaptureBlocks(t *testing.T) {
 	out, err := CompileCapture([]byte(`
 start 1970-01-01T00:00:00Z
-repeat 2 every=1
+repeat 2 every=1 at=5
 flow [fd00::1]:700+ > [fd00::2]:80 vlan=7 ts=off
 0 C>S SYN
 S>C RST,ACK
@@ -147,8 +147,6 @@ S>C icmp 3/13 from=10.0.0.254
 `))
 	require.NoError(t, err)
 	assert.Equal(t, strings.Split(strings.TrimSpace(`
-0s 700>80 SYN seq=0 len=0 win=64240 ttl=64 id=0 opts=12
-100µs 80>700 RST,ACK seq=raw0 ack=1 len=0 win=0 ttl=64 id=0 opts=0
 250ms 900>80 SYN seq=0 len=0 win=64240 ttl=64 id=3000 opts=12
 250.1ms 80>900 SYN,ACK seq=0 ack=1 len=0 win=64240 ttl=64 id=0 opts=12
 250.2ms 900>80 ACK seq=1 ack=1 len=0 win=501 ttl=64 id=3001 opts=0
@@ -156,14 +154,16 @@ S>C icmp 3/13 from=10.0.0.254
 300.1ms 80>900 ACK seq=1 ack=11 len=0 win=501 ttl=64 id=33000 opts=0
 800.1ms 80>900 PSH,ACK seq=1 ack=11 len=20 win=501 ttl=64 id=33001 opts=0
 800.2ms 900>80 ACK seq=11 ack=21 len=0 win=501 ttl=64 id=3003 opts=0
-1s 701>80 SYN seq=0 len=0 win=64240 ttl=64 id=0 opts=12
-1.0001s 80>701 RST,ACK seq=raw0 ack=1 len=0 win=0 ttl=64 id=0 opts=0
 2.5s 80>900 FIN,ACK seq=21 ack=11 len=0 win=501 ttl=64 id=33002 opts=0
 2.5001s 900>80 FIN,ACK seq=11 ack=22 len=0 win=501 ttl=64 id=3004 opts=0
 2.5002s 80>900 ACK seq=22 ack=12 len=0 win=501 ttl=64 id=33003 opts=0
 3s 901>80 SYN seq=0 len=0 win=64240 ttl=64 id=4000 opts=20
 3.0001s icmp 10.0.0.254 3/13
 4s raw 00112233445566778899aabbffff
+5s 700>80 SYN seq=0 len=0 win=64240 ttl=64 id=0 opts=12
+5.0001s 80>700 RST,ACK seq=raw0 ack=1 len=0 win=0 ttl=64 id=0 opts=0
+6s 701>80 SYN seq=0 len=0 win=64240 ttl=64 id=0 opts=12
+6.0001s 80>701 RST,ACK seq=raw0 ack=1 len=0 win=0 ttl=64 id=0 opts=0
 `), "\n"), frames(t, out))
 }
 
