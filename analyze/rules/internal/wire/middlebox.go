@@ -1,0 +1,103 @@
+package wire
+
+import (
+	"fmt"
+
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+// forged is the weight from which a RST is taken to be somebody else's.
+const forged = 3
+
+// oddTTL is the difference that routing does not explain; nearby is less.
+const oddTTL = 3
+
+// usualPackets is how many packets of a direction make its TTL known.
+const usualPackets = 3
+
+// middleboxes weighs for each RST what does not fit the address that it carries.
+// A TTL alone is no proof; it needs a second sign, or many conversations with the
+// same wrong TTL.
+func (x *Index) middleboxes() {
+	type odd struct {
+		addr string
+		ttl  int
+	}
+	same := map[odd][]*Case{}
+	for _, c := range x.Cases {
+		switch c.Class {
+		case Abort, HalfOpen, Overflow, WriteAfterClose:
+		default:
+			continue
+		}
+		shift := c.weigh(x.twins[c.Flow])
+		if shift >= oddTTL {
+			k := odd{x.key(c.Flow.At, c.Culprit()), c.Reset.TTL}
+			same[k] = append(same[k], c)
+		}
+	}
+	for _, c := range x.Cases {
+		if c.Reset == nil {
+			continue
+		}
+		if n := len(same[odd{x.key(c.Flow.At, c.Culprit()), c.Reset.TTL}]); n >= deathFlows && c.oddWeight > 0 {
+			c.odd(1, "%d resets carry the same unusual TTL %d", n, c.Reset.TTL)
+		}
+		if c.oddWeight >= forged {
+			c.Class = Middlebox
+		}
+	}
+}
+
+func (c *Case) odd(weight int, format string, args ...any) {
+	c.oddWeight += weight
+	c.Odd = append(c.Odd, fmt.Sprintf(format, args...))
+}
+
+// weigh collects what is odd about the first RST and returns by how much its TTL
+// differs from the usual.
+func (c *Case) weigh(twins []*fact.Flow) int {
+	f, r := c.Flow, c.Reset
+	shift := 0
+	if r.UsualTTLPackets >= usualPackets && r.UsualTTL != r.TTL {
+		shift = max(r.UsualTTL-r.TTL, r.TTL-r.UsualTTL)
+		weight := 1
+		if shift >= oddTTL {
+			weight = 2
+		}
+		c.odd(weight, "its TTL is %d, that of %d earlier packets from the same address %d", r.TTL, r.UsualTTLPackets, r.UsualTTL)
+	}
+	if r.CopiedIPID && r.IPID != 0 {
+		c.odd(1, "it copies the IP-ID %d of the packet that it answers", r.IPID)
+	}
+	if r.Form == "other" && r.ACK && r.Window == 0 && !r.Options && r.State == "established" && c.side().Timestamps {
+		c.odd(1, "it has neither the window nor the TCP options of the connection")
+	}
+	last := r.Frame
+	for i := range f.Resets {
+		o := &f.Resets[i]
+		if o.From == r.From {
+			last = o.Frame
+		} else if o.Time.Sub(r.Time).Abs() <= bothEnds {
+			c.odd(2, "both ends are sent a RST within %v", bothEnds)
+		}
+	}
+	if c.side().LastFrame > last {
+		c.odd(2, "%s goes on sending after the RST, in frame %d", c.Culprit(), c.side().LastFrame)
+	}
+	for _, t := range twins {
+		if !hasReset(t, r) && !t.Last.Before(f.First) {
+			c.odd(3, "%s shows the same connection without this RST", t.At.Artifact)
+		}
+	}
+	return shift
+}
+
+func hasReset(f *fact.Flow, r *fact.Reset) bool {
+	for _, o := range f.Resets {
+		if o.From == r.From && o.Seq == r.Seq {
+			return true
+		}
+	}
+	return false
+}
