@@ -4,9 +4,46 @@ package rules
 
 import (
 	"github.com/culprit-dev/culprit/analyze"
+	lognetworkerrno "github.com/culprit-dev/culprit/analyze/rules/log/network-errno"
+	logresourceerrno "github.com/culprit-dev/culprit/analyze/rules/log/resource-errno"
+	qualitycapture "github.com/culprit-dev/culprit/analyze/rules/quality/capture"
+	tcpabort "github.com/culprit-dev/culprit/analyze/rules/tcp/abort"
+	tcpacceptqueuefull "github.com/culprit-dev/culprit/analyze/rules/tcp/accept-queue-full"
+	tcpconnectblackhole "github.com/culprit-dev/culprit/analyze/rules/tcp/connect-blackhole"
+	tcpdelayedack "github.com/culprit-dev/culprit/analyze/rules/tcp/delayed-ack"
+	tcphalfopen "github.com/culprit-dev/culprit/analyze/rules/tcp/half-open"
+	tcpidletimeout "github.com/culprit-dev/culprit/analyze/rules/tcp/idle-timeout"
+	tcpkeepaliverace "github.com/culprit-dev/culprit/analyze/rules/tcp/keepalive-race"
+	tcpmiddleboxreset "github.com/culprit-dev/culprit/analyze/rules/tcp/middlebox-reset"
+	tcpmtublackhole "github.com/culprit-dev/culprit/analyze/rules/tcp/mtu-blackhole"
+	tcprefused "github.com/culprit-dev/culprit/analyze/rules/tcp/refused"
+	tcpretransmissionstorm "github.com/culprit-dev/culprit/analyze/rules/tcp/retransmission-storm"
+	tcpsynflood "github.com/culprit-dev/culprit/analyze/rules/tcp/syn-flood"
+	tcpunansweredrequest "github.com/culprit-dev/culprit/analyze/rules/tcp/unanswered-request"
+	tcpwriteafterclose "github.com/culprit-dev/culprit/analyze/rules/tcp/write-after-close"
+	tcpzerowindow "github.com/culprit-dev/culprit/analyze/rules/tcp/zero-window"
 )
 
 // All returns the rules that come with the program, in the order of their folders.
 func All() []*analyze.Rule {
-	return []*analyze.Rule{}
+	return []*analyze.Rule{
+		lognetworkerrno.Rule(),
+		logresourceerrno.Rule(),
+		qualitycapture.Rule(),
+		tcpabort.Rule(),
+		tcpacceptqueuefull.Rule(),
+		tcpconnectblackhole.Rule(),
+		tcpdelayedack.Rule(),
+		tcphalfopen.Rule(),
+		tcpidletimeout.Rule(),
+		tcpkeepaliverace.Rule(),
+		tcpmiddleboxreset.Rule(),
+		tcpmtublackhole.Rule(),
+		tcprefused.Rule(),
+		tcpretransmissionstorm.Rule(),
+		tcpsynflood.Rule(),
+		tcpunansweredrequest.Rule(),
+		tcpwriteafterclose.Rule(),
+		tcpzerowindow.Rule(),
+	}
 }

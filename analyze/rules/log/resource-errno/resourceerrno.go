@@ -1,0 +1,212 @@
+// Package resourceerrno finds logs that complain about a resource that has run
+// out or is taken.
+package resourceerrno
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/rules/internal/wire"
+)
+
+//go:embed doc.md
+var doc string
+
+// Rule finds logs that complain about a resource that has run out or is taken.
+func Rule() *analyze.Rule {
+	return &analyze.Rule{
+		ID: "log/resource-errno", Title: "resource error in a log", Doc: doc, Severity: analyze.Medium,
+		Needs: []fact.Kind{"log_event"},
+		Wants: []fact.Kind{"dns_failure"},
+		Thresholds: []analyze.Threshold{
+			{Name: "lookups", Default: 3, Unit: "lines", Doc: "failed name lookups of one log that are worth a finding at medium"},
+		},
+		ExplainedBy: []analyze.Mechanism{
+			{Rule: "process/fd-limit", Via: join.KindProcess, Why: "the limit of descriptors is reached"},
+			{Rule: "socket/established-leak", Via: join.KindProcess, Why: "leaked sockets use the descriptors up"},
+			{Rule: "socket/close-wait-leak", Via: join.KindProcess, Why: "leaked sockets use the descriptors up"},
+			{Rule: "socket/port-conflict", Via: join.KindPort, Why: "another program has the port"},
+			{Rule: "socket/port-conflict", Via: join.KindProcess, Why: "another program has the port"},
+			{Rule: "socket/port-exhaustion", Via: join.KindEndpoint, Why: "no local port is left for this destination"},
+			{Rule: "socket/port-exhaustion", Via: join.KindProcess, Why: "no local port is left"},
+		},
+		Run: run,
+	}
+}
+
+// resource is what an errno is about.
+type resource struct{ title, means, fix, next string }
+
+func resources(errno string) (resource, bool) {
+	r, ok := map[string]resource{
+		"EMFILE":        {"a process has no file descriptor left", "EMFILE: the process has reached its own limit of open files, sockets included.", "Find what keeps descriptors open (a leak, connections without a limit) before raising the limit.", "ls /proc/PID/fd | wc -l; cat /proc/PID/limits"},
+		"ENFILE":        {"the system has no file descriptor left", "ENFILE: the limit of open files of the whole system is reached.", "Find the process with most open files.", "cat /proc/sys/fs/file-nr"},
+		"EADDRINUSE":    {"an address to listen on is taken", "EADDRINUSE: another socket listens on this address and port already, or a connection in TIME_WAIT holds it and SO_REUSEADDR is not set.", "Find who holds the port and stop it, or start this service elsewhere; fail hard when bind fails.", "ss -ltnp"},
+		"EADDRNOTAVAIL": {"no local port is left for a connection", "EADDRNOTAVAIL on connect: all local ports towards this destination are in use, TIME_WAIT included. On bind: the address is not one of this host.", "Reuse connections (keep-alive, a pool) in place of one for each call; widen net.ipv4.ip_local_port_range only then.", "ss -s; sysctl net.ipv4.ip_local_port_range"},
+		"ENOBUFS":       {"the kernel has no buffer left", "ENOBUFS: the kernel had no memory for the packet or the queue of the interface was full.", "Look at net.ipv4.tcp_mem, the interface's queue and its drops.", "cat /proc/net/sockstat; ip -s link"},
+		"ENOTFOUND":     {"a name cannot be resolved", "ENOTFOUND: the resolver answered that the name does not exist.", "Check the name, the search domains and the resolver's answer.", "getent hosts NAME; cat /etc/resolv.conf"},
+		"EAI_AGAIN":     {"the resolver does not answer", "EAI_AGAIN: no name server answered in time.", "Check the name servers and the way to them.", "getent hosts NAME; cat /etc/resolv.conf"},
+	}[errno]
+	return r, ok
+}
+
+// trouble is the lines of one log with one errno.
+type trouble struct {
+	log    fact.ID
+	errno  string
+	events []*fact.LogEvent
+	lines  int
+}
+
+func run(_ context.Context, p *analyze.Pass) error {
+	by := map[string]*trouble{}
+	var list []*trouble
+	for e := range fact.All[fact.LogEvent](p.Facts) {
+		if _, ok := resources(e.Errno); !ok {
+			continue
+		}
+		k := string(e.At.Artifact) + "|" + e.Errno
+		if by[k] == nil {
+			by[k] = &trouble{log: e.At.Artifact, errno: e.Errno}
+			list = append(list, by[k])
+		}
+		by[k].events = append(by[k].events, e)
+		by[k].lines += max(1, e.Repeat)
+	}
+	for _, t := range list {
+		report(p, t)
+	}
+	return nil
+}
+
+func report(p *analyze.Pass, t *trouble) {
+	r, _ := resources(t.errno)
+	hosts, clocks := join.HostsOf(p), join.ClocksOf(p)
+	host := hosts.Of(t.events[0].At)
+	f := analyze.Finding{
+		Subject:  hosts.Prefix(host) + fmt.Sprintf("%s in %s", t.errno, t.log),
+		Title:    fmt.Sprintf("%s says %s%s: %s", t.log, t.errno, at(t), r.title),
+		Severity: analyze.Medium, Confidence: analyze.Likely,
+		Entities: entities(p, t, host), Fix: r.fix, Next: []string{r.next},
+	}
+	first, last := t.events[0], t.events[len(t.events)-1]
+	from, _, ok := clocks.UTC(first.At.Artifact, first.Time)
+	if ok {
+		f.From = from
+		f.To, _, _ = clocks.UTC(last.At.Artifact, last.Time)
+	}
+	rate := ""
+	if d := f.To.Sub(f.From); t.lines > 1 && d > 0 {
+		rate = fmt.Sprintf(" in %v", wire.Round(d))
+	}
+	detail := []string{r.means, fmt.Sprintf("%s%s.", wire.Count(t.lines, "line", "lines"), rate)}
+	f.Evidence = append(f.Evidence, clocks.Date(analyze.Cite(first.At, "the first %s: %s", t.errno, first.Text), first.Time))
+	if last != first {
+		f.Evidence = append(f.Evidence, clocks.Date(analyze.Cite(last.At, "the last: %s", last.Text), last.Time))
+	}
+	if e := recovered(p, t); e != nil {
+		f.Severity = analyze.Low
+		f.Against = append(f.Against, clocks.Date(analyze.Cite(e.At, "it listens after all: %s", e.Text), e.Time))
+		f.Confidence = f.Confidence.Lower()
+		detail = append(detail, "A later attempt succeeded.")
+	}
+	if lookup := t.errno == "ENOTFOUND" || t.errno == "EAI_AGAIN"; lookup {
+		if float64(t.lines) < p.Threshold("lookups") {
+			f.Severity = analyze.Low
+		}
+		for d := range fact.All[fact.DNSFailure](p.Facts) {
+			if slices.ContainsFunc(t.events, func(e *fact.LogEvent) bool { return strings.Contains(e.Text, d.Name) }) {
+				f.Confidence = analyze.Confirmed
+				f.Evidence = append(f.Evidence, analyze.Cite(d.At, "the query for %s to %s: %s", d.Name, d.Server, orNone(d.RCode)).On(d.Time, fact.Epoch, 0))
+				break
+			}
+		}
+	}
+	p.Note("%s: %d lines with %s", t.log, t.lines, t.errno)
+	f.Detail = strings.Join(detail, "\n\n")
+	p.Report(f)
+}
+
+func orNone(rcode string) string {
+	if rcode == "" {
+		return "no answer"
+	}
+	return rcode
+}
+
+// at is the address of the first line, if it names one.
+func at(t *trouble) string {
+	if a := t.events[0].Addresses; len(a) > 0 {
+		return " for " + a[0]
+	}
+	return ""
+}
+
+// recovered is a later line of the same log that says that it listens on the
+// address that was taken.
+func recovered(p *analyze.Pass, t *trouble) *fact.LogEvent {
+	if t.errno != "EADDRINUSE" {
+		return nil
+	}
+	last := t.events[len(t.events)-1]
+	for e := range fact.All[fact.LogEvent](p.Facts) {
+		if e.At.Artifact != t.log || e.At.Line <= last.At.Line || e.Errno != "" || !slices.Contains(e.Signs, fact.SignListen) {
+			continue
+		}
+		for _, a := range e.Addresses {
+			if number(a) != 0 && slices.ContainsFunc(last.Addresses, func(b string) bool { return number(b) == number(a) }) {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// number is the port of an address, or of a bare port.
+func number(a string) int {
+	if ap, ok := join.ParseAddrPort(a); ok {
+		return int(ap.Port())
+	}
+	n, _ := strconv.ParseUint(a, 10, 16)
+	return int(n)
+}
+
+// entities are the writer, and the addresses and ports that the lines name.
+func entities(p *analyze.Pass, t *trouble, host string) []analyze.Entity {
+	var out []analyze.Entity
+	ps := join.ProcessesOf(p)
+	for _, pr := range ps.OnHost(host) {
+		if slices.Contains(pr.Logs, t.log) {
+			out = append(out, pr.Entity())
+		}
+	}
+	seen := map[string]bool{}
+	for _, e := range t.events {
+		if e.PID.Known {
+			if pr := ps.Get(host, int(e.PID.V)); pr != nil && !seen[pr.String()] {
+				seen[pr.String()] = true
+				out = append(out, pr.Entity())
+			}
+		}
+		for _, a := range e.Addresses {
+			if seen[a] || len(seen) > 16 {
+				continue
+			}
+			seen[a] = true
+			if ap, ok := join.ParseAddrPort(a); ok {
+				out = append(out, join.Endpoint(host, ap))
+			}
+			if n := number(a); n > 0 {
+				out = append(out, join.Port(host, n))
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,195 @@
+// Package connectblackhole finds addresses from which connection attempts get no
+// answer of any kind.
+package connectblackhole
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/rules/internal/wire"
+)
+
+//go:embed doc.md
+var doc string
+
+// Rule finds addresses from which connection attempts get no answer of any kind.
+func Rule() *analyze.Rule {
+	return &analyze.Rule{
+		ID: "tcp/connect-blackhole", Title: "connect black hole", Doc: doc, Severity: analyze.High,
+		AnyOf: []fact.Kind{"flow", "socket"},
+		Wants: []fact.Kind{"capture", "icmp_error", "log_event"},
+		Thresholds: []analyze.Threshold{
+			{Name: "syns", Default: 3, Unit: "SYNs", Doc: "equal SYNs from which an attempt counts as unanswered"},
+			{Name: "retries", Default: 2, Unit: "retries", Doc: "SYN retries of a socket in SYN_SENT that count as much"},
+			{Name: "attempts", Default: 5, Unit: "attempts", Doc: "attempts to one address from which it counts as dead"},
+		},
+		Run: run,
+	}
+}
+
+// hole is an address that does not answer.
+type hole struct {
+	host, addr string
+	flows      []*fact.Flow
+	sockets    []*join.Socket
+}
+
+func run(_ context.Context, p *analyze.Pass) error {
+	by := map[string]*hole{}
+	var order []string
+	get := func(host, addr string) *hole {
+		k := host + "|" + addr
+		if by[k] == nil {
+			by[k] = &hole{host: host, addr: addr}
+			order = append(order, k)
+		}
+		return by[k]
+	}
+	x := wire.Of(p)
+	for _, s := range x.Servers() {
+		for _, f := range s.Flows {
+			if !f.SynUnanswered || x.Case(f) != nil || f.ToServer.SYNs < int(p.Threshold("syns")) {
+				continue
+			}
+			if answers(s) {
+				p.Note("%s leaves SYNs unanswered but accepts others: see tcp/accept-queue-full", s.Addr)
+				break
+			}
+			h := get(s.Host, s.Addr)
+			h.flows = append(h.flows, f)
+		}
+	}
+	for _, k := range join.SocketsOf(p).All {
+		t := k.Timer()
+		if k.State == fact.StateSynSent && k.Remote.IsValid() && t != nil && t.Name == "on" && float64(t.Retrans) >= p.Threshold("retries") {
+			h := get(k.Host, k.Remote.String())
+			h.sockets = append(h.sockets, k)
+		}
+	}
+	for _, k := range order {
+		report(p, by[k])
+	}
+	return nil
+}
+
+func answers(s *wire.Server) bool {
+	return slices.ContainsFunc(s.Flows, func(f *fact.Flow) bool { return f.Established })
+}
+
+func report(p *analyze.Pass, h *hole) {
+	at, ok := join.ParseAddrPort(h.addr)
+	if !ok {
+		return
+	}
+	if len(h.flows) > 0 && deaf(p, h, at.Addr()) {
+		p.Note("%s: the capture has nothing at all from that host and little of the other direction of any flow: see quality/capture", h.addr)
+		return
+	}
+	n := max(len(h.flows), len(h.sockets))
+	f := analyze.Finding{
+		Subject:    join.HostsOf(p).Prefix(h.host) + h.addr,
+		Title:      fmt.Sprintf("Connection attempts to %s get no answer at all: %s", h.addr, wire.Count(n, "attempt", "attempts")),
+		Severity:   analyze.Medium,
+		Confidence: analyze.Likely,
+		Entities:   []analyze.Entity{join.Endpoint(h.host, at), join.Port(h.host, int(at.Port()))},
+		Fix:        "Look at the path to " + h.addr + ": a DROP rule or security group, a missing route, a dead or wrong address. Give connects a short time-out meanwhile.",
+		Next:       []string{"tcpdump -ni any host " + at.Addr().String() + " (on the server: do the SYNs arrive?)", "ip route get " + at.Addr().String(), "nft list ruleset"},
+	}
+	logged, lines := complaints(p, h)
+	switch {
+	case n >= int(p.Threshold("attempts")) || len(h.flows) > 0 && len(h.sockets) > 0 || n > 1 && logged > 0:
+		f.Severity = analyze.High
+	case n == 1 && logged == 0:
+		f.Severity = analyze.Low // somebody tried an address by hand
+	}
+	if len(h.flows) > 0 && len(h.sockets) > 0 {
+		f.Confidence = analyze.Confirmed
+	}
+	p.Note("%s: %d unanswered attempts in captures, %d sockets in SYN_SENT", h.addr, len(h.flows), len(h.sockets))
+	most := 0
+	for i, fl := range h.flows {
+		most = max(most, fl.ToServer.SYNs)
+		if i == 0 || fl.First.Before(f.From) {
+			f.From = fl.First
+		}
+		if fl.Last.After(f.To) {
+			f.To = fl.Last
+		}
+		if i < 3 {
+			f.Evidence = append(f.Evidence, wire.At(fl, fl.At.Packet, fl.First, "SYN of %s to %s, sent %d times without an answer", fl.Client, fl.Server, fl.ToServer.SYNs))
+		}
+	}
+	for i, k := range h.sockets {
+		if i < 3 {
+			f.Evidence = append(f.Evidence, k.Cite("SYN_SENT with %d retries", k.Timer().Retrans))
+		}
+		if o := k.Owner(); o != nil {
+			f.Entities = append(f.Entities, o.Entity())
+		}
+	}
+	detail := []string{"The same SYN is sent again and again, at growing intervals, and neither SYN-ACK, RST nor an ICMP rejection comes back. A host that is up and reachable answers in one of these ways; silence means that the packets, or the answers, are dropped. Programs wait for their connect time-out (ETIMEDOUT), by default about two minutes."}
+	f.Evidence = append(f.Evidence, lines...)
+	if logged > 0 {
+		detail = append(detail, wire.Count(logged, "log line names", "log lines name")+" the address with ETIMEDOUT.")
+		f.Confidence = min(f.Confidence+1, analyze.Confirmed)
+	}
+	f.Evidence = append(f.Evidence, unreachable(p, h, &detail)...)
+	f.Detail = strings.Join(detail, "\n\n")
+	p.Report(f)
+}
+
+// complaints are log lines that name the address with ETIMEDOUT.
+func complaints(p *analyze.Pass, h *hole) (n int, ev []analyze.Evidence) {
+	clocks := join.ClocksOf(p)
+	for e := range fact.All[fact.LogEvent](p.Facts) {
+		if e.Errno == "ETIMEDOUT" && slices.Contains(e.Addresses, h.addr) {
+			if n++; n <= 2 {
+				ev = append(ev, clocks.Date(analyze.Cite(e.At, "ETIMEDOUT for %s", h.addr), e.Time))
+			}
+		}
+	}
+	return n, ev
+}
+
+// unreachable cites routers that say why.
+func unreachable(p *analyze.Pass, h *hole, detail *[]string) []analyze.Evidence {
+	for e := range fact.All[fact.ICMPError](p.Facts) {
+		if e.Dst != h.addr {
+			continue
+		}
+		*detail = append(*detail, fmt.Sprintf("%s says: %s.", e.From, e.Text))
+		return []analyze.Evidence{analyze.Cite(e.At, "%s of %s", e.Text, e.From).On(e.Time, fact.Epoch, 0)}
+	}
+	return nil
+}
+
+// deaf reports whether the capture may simply lack the answers: it shows nothing
+// from that host, and most flows in one direction only.
+func deaf(p *analyze.Pass, h *hole, addr netip.Addr) bool {
+	for _, s := range wire.Of(p).Servers() {
+		for _, f := range s.Flows {
+			for _, end := range []struct {
+				name string
+				sent int64
+			}{{f.Server, f.ToClient.Packets}, {f.Client, f.ToServer.Packets}} {
+				if ap, ok := join.ParseAddrPort(end.name); ok && ap.Addr() == addr && end.sent > 0 {
+					return false
+				}
+			}
+		}
+	}
+	for c := range fact.All[fact.Capture](p.Facts) {
+		if c.At.Artifact == h.flows[0].At.Artifact {
+			// The dead address's own flows are one-way too; others must be.
+			return (c.OneWay-int64(len(h.flows)))*2 > c.Flows
+		}
+	}
+	return false
+}

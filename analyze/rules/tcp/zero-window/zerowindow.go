@@ -1,0 +1,206 @@
+// Package zerowindow finds processes that have stopped reading a connection.
+package zerowindow
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/rules/internal/wire"
+)
+
+//go:embed doc.md
+var doc string
+
+// Rule finds processes that have stopped reading a connection.
+func Rule() *analyze.Rule {
+	via := func(rule, why string) analyze.Mechanism {
+		return analyze.Mechanism{Rule: rule, Via: join.KindProcess, Why: why}
+	}
+	return &analyze.Rule{
+		ID: "tcp/zero-window", Title: "zero window", Doc: doc, Severity: analyze.High,
+		Needs: []fact.Kind{"flow"},
+		Thresholds: []analyze.Threshold{
+			{Name: "duration", Default: 1, Unit: "seconds", Doc: "how long a window must stay closed"},
+			{Name: "blip", Default: 0.2, Unit: "seconds", Doc: "a closed window shorter than this never counts, whatever probes it met"},
+			{Name: "probes", Default: 2, Unit: "probes", Doc: "probes into a closed window that count as much as the duration"},
+		},
+		ExplainedBy: []analyze.Mechanism{
+			via("incident/stalled-consumer", "a process that is stuck does not read"),
+			via("go/leaked-lock", "a reader that waits for the lock does not read"),
+			via("go/blocked-holder", "a reader that waits for the lock does not read"),
+			via("go/lock-cycle", "a reader in the cycle does not read"),
+			via("go/recursive-lock", "a reader that waits for itself does not read"),
+			via("go/recursive-read-lock", "a reader that waits for the lock does not read"),
+			via("go/stuck-senders", "a reader that cannot hand on what it read does not read on"),
+			via("node/loop-blocked", "a blocked loop reads nothing"),
+			via("node/silent-service", "the program no longer reads"),
+			via("process/uninterruptible", "a process in uninterruptible sleep does not read"),
+		},
+		Run: run,
+	}
+}
+
+// receiver is who does not read: a process, or an address where none is known.
+type receiver struct {
+	end    join.End
+	stalls []stall
+}
+
+type stall struct {
+	flow *fact.Flow
+	s    *fact.Stall
+	end  join.End
+}
+
+func run(_ context.Context, p *analyze.Pass) error {
+	ends := join.FlowsOf(p)
+	by := map[string]*receiver{}
+	var order []string
+	short := 0
+	for _, f := range wire.Of(p).Flows {
+		for i := range f.Stalls {
+			s := &f.Stalls[i]
+			if !long(p, s) {
+				short++
+				continue
+			}
+			e := ends.Server(f)
+			if s.By == "client" {
+				e = ends.Client(f)
+			}
+			key := e.Host + "|" + e.Addr.String()
+			switch {
+			case e.Process != nil:
+				key = e.Process.Entity().Key
+			case s.By == "client":
+				key = e.Host + "|" + e.Addr.Addr().String() + " of " + f.Server
+			}
+			if by[key] == nil {
+				by[key] = &receiver{end: e}
+				order = append(order, key)
+			}
+			by[key].stalls = append(by[key].stalls, stall{f, s, e})
+		}
+	}
+	if short > 0 {
+		p.Note("%s too short to matter", wire.Count(short, "closed window was", "closed windows were"))
+	}
+	for _, k := range order {
+		report(p, by[k])
+	}
+	return nil
+}
+
+func long(p *analyze.Pass, s *fact.Stall) bool {
+	seconds := s.Duration.Seconds()
+	return seconds >= p.Threshold("duration") ||
+		seconds >= p.Threshold("blip") && float64(s.Probes) >= p.Threshold("probes")
+}
+
+func report(p *analyze.Pass, r *receiver) {
+	worst, from, to := r.stalls[0], r.stalls[0].s.From, time.Time{}
+	open := 0
+	flows := map[*fact.Flow]bool{}
+	for _, s := range r.stalls {
+		flows[s.flow] = true
+		if s.s.Duration > worst.s.Duration {
+			worst = s
+		}
+		if s.s.From.Before(from) {
+			from = s.s.From
+		}
+		if end := s.s.From.Add(s.s.Duration); end.After(to) {
+			to = end
+		}
+		if s.s.Open {
+			open++
+		}
+	}
+	who := r.end.Addr.String()
+	subject := who
+	if r.end.Process != nil {
+		who, subject = r.end.Process.String(), r.end.Process.String()
+	}
+	f := analyze.Finding{
+		Subject: subject, From: from, To: to, Severity: analyze.High, Confidence: analyze.Likely,
+		Title: fmt.Sprintf("%s has stopped reading: it announces a zero window on %s, for up to %v", who,
+			wire.Count(len(flows), "connection", "connections"), wire.Round(worst.s.Duration)),
+		Entities: r.end.Entities(),
+	}
+	p.Note("%s: %d closed windows, longest %v, %d still closed at the end", subject, len(r.stalls), wire.Round(worst.s.Duration), open)
+	if open == 0 && worst.s.Duration < 5*time.Second {
+		f.Severity = analyze.Medium
+	}
+	peer := worst.flow.Client
+	if worst.s.By == "client" {
+		peer = worst.flow.Server
+	}
+	f.Evidence = append(f.Evidence,
+		wire.At(worst.flow, worst.s.FirstFrame, worst.s.From, "%s announces window 0 to %s; it stays closed for %v", worst.end.Addr, peer, wire.Round(worst.s.Duration)))
+	if worst.s.LastFrame != worst.s.FirstFrame {
+		what := "the window opens again"
+		if worst.s.Open {
+			what = fmt.Sprintf("still closed after %s", wire.Count(worst.s.Probes, "probe", "probes"))
+		}
+		f.Evidence = append(f.Evidence, wire.At(worst.flow, worst.s.LastFrame, worst.s.From.Add(worst.s.Duration), "%s", what))
+	}
+	seen := map[*fact.Flow]bool{worst.flow: true}
+	for _, s := range r.stalls {
+		if !seen[s.flow] && len(f.Evidence) < 6 {
+			f.Evidence = append(f.Evidence, wire.At(s.flow, s.s.FirstFrame, s.s.From, "window 0 on %s -> %s too", s.flow.Client, s.flow.Server))
+		}
+		if !seen[s.flow] {
+			f.Entities = append(f.Entities, join.Endpoint(s.end.Host, s.end.Addr))
+		}
+		seen[s.flow] = true
+	}
+	queued := queues(r, &f)
+	if r.end.Process != nil && !r.end.At.IsZero() && queued == 0 {
+		f.Evidence = append(f.Evidence, analyze.Cite(r.end.At, "%s is %s, by %s", r.end.Addr, r.end.Process, r.end.Link.By))
+	}
+	detail := []string{fmt.Sprintf("A window of zero tells the sender to stop, because the receive buffer is full: the program on this side does not read. The network and the sender (%s) are not at fault.", peer)}
+	if open > 0 {
+		detail = append(detail, fmt.Sprintf("%s still closed at the end of the capture.", wire.Count(open, "window was", "windows were")))
+	}
+	if queued > 0 {
+		f.Confidence = analyze.Confirmed
+		detail = append(detail, fmt.Sprintf("The socket table agrees: up to %d bytes lie unread in its receive queue.", queued))
+	} else {
+		f.Missing = append(f.Missing, "the receive queues of the process (ss -tnp)")
+		f.Next = append(f.Next, "ss -tnpi")
+	}
+	f.Detail = strings.Join(detail, "\n\n")
+	f.Next = append(f.Next, "curl -s 'localhost:PORT/debug/pprof/goroutine?debug=2' (Go)", "gdb -p PID -batch -ex 'thread apply all bt'")
+	f.Fix = "Find out what keeps " + who + " from reading: a lock, a blocked loop, a full queue behind it. Set write deadlines in the senders, so that one stuck reader does not hold them up."
+	p.Report(f)
+}
+
+// queues cites receive queues with unread data and returns the longest.
+func queues(r *receiver, f *analyze.Finding) int64 {
+	var longest int64
+	cited := 0
+	for _, s := range r.stalls {
+		k := s.end.Socket
+		if k == nil || k.Listening() || k.RecvQ().Or(0) == 0 {
+			continue
+		}
+		longest = max(longest, k.RecvQ().V)
+		if cited++; cited <= 2 {
+			f.Evidence = append(f.Evidence, k.Cite("Recv-Q %d: received and not read%s", k.RecvQ().V, by(k)))
+		}
+	}
+	return longest
+}
+
+func by(k *join.Socket) string {
+	if o := k.Owner(); o != nil {
+		return " by " + o.String()
+	}
+	return ""
+}
