@@ -28,6 +28,12 @@ type WaitDump struct {
 	Total  int64
 	// Locks are those that somebody waits for, most waiters first.
 	Locks []*Lock
+	// Sends are blocked senders by line, most first; Groups those who wait for a
+	// WaitGroup; Suspects the other waits without a way out in sight, the likeliest
+	// first. Goroutines that a lock explains are in none of them.
+	Sends    []*Send
+	Groups   []*Group
+	Suspects []*Suspect
 	// Same are other dumps of the same moment: the same evidence in another form.
 	Same []*WaitDump
 	// Earlier are dumps of the process from before, the latest first.
@@ -136,6 +142,7 @@ func buildWaits(p *analyze.Pass) *Waits {
 	for _, k := range keys {
 		d := arrange(groups[k], order)
 		d.buildGraph()
+		d.buildChannels()
 		w.Dumps = append(w.Dumps, d)
 	}
 	return w
@@ -180,8 +187,11 @@ func arrange(dumps []*WaitDump, order *Samples) *WaitDump {
 // richness orders dumps of one moment.
 func (d *WaitDump) richness() int64 {
 	n := min(d.Total, 1<<30)
-	if !d.Grouped {
+	switch {
+	case !d.Grouped:
 		n += 1 << 40
+	case d.Meta.Form == "proto":
+		n += 1 << 39 // keeps the runtime's frames, which tell what is waited for
 	}
 	if d.Meta.Form == "stack" {
 		n -= 1 << 39

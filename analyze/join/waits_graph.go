@@ -10,6 +10,11 @@ import (
 // one to judge.
 func (d *WaitDump) buildGraph() {
 	d.byID = make(map[int64]*fact.Goroutine)
+	for _, s := range d.Stacks {
+		for _, g := range s.Members {
+			d.byID[g.ID] = g
+		}
+	}
 	d.creator = map[string]bool{}
 	for _, s := range d.Stacks {
 		for _, f := range s.Frames {

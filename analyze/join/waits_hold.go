@@ -396,6 +396,14 @@ func (l *Lock) settleHolders() {
 			}
 		}
 	}
+	if len(l.Holders) == 0 && l.Lasting() {
+		// Nobody waits a minute for ordinary work: a call under the lock that is slow.
+		for _, h := range l.Live {
+			if h.Sign >= HoldsByPointer && h.Stack.Kind != Running {
+				l.Holders = append(l.Holders, h)
+			}
+		}
+	}
 	// A Cond.Wait gives its lock back while it waits: the last to suspect.
 	slices.SortStableFunc(l.Holders, func(a, b Holder) int {
 		return cmp.Or(cmp.Compare(a.far, b.far), cmp.Compare(a.patience(), b.patience()))

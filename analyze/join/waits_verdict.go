@@ -47,7 +47,7 @@ func (l *Lock) Verdict() LockVerdict {
 	for _, h := range l.Live {
 		live = max(live, h.Sign)
 	}
-	if live >= best && live > 0 && !l.Lasting() {
+	if live > 0 && !l.Lasting() && live >= best {
 		return LockBusy
 	}
 	if best > 0 {

@@ -4,6 +4,16 @@ package rules
 
 import (
 	"github.com/culprit-dev/culprit/analyze"
+	goblockedholder "github.com/culprit-dev/culprit/analyze/rules/go/blocked-holder"
+	gogoroutineleak "github.com/culprit-dev/culprit/analyze/rules/go/goroutine-leak"
+	goleakedlock "github.com/culprit-dev/culprit/analyze/rules/go/leaked-lock"
+	golockcycle "github.com/culprit-dev/culprit/analyze/rules/go/lock-cycle"
+	gorecursivelock "github.com/culprit-dev/culprit/analyze/rules/go/recursive-lock"
+	gorecursivereadlock "github.com/culprit-dev/culprit/analyze/rules/go/recursive-read-lock"
+	gostuckreceivers "github.com/culprit-dev/culprit/analyze/rules/go/stuck-receivers"
+	gostucksenders "github.com/culprit-dev/culprit/analyze/rules/go/stuck-senders"
+	gounwakeable "github.com/culprit-dev/culprit/analyze/rules/go/unwakeable"
+	gowaitgroup "github.com/culprit-dev/culprit/analyze/rules/go/waitgroup"
 	lognetworkerrno "github.com/culprit-dev/culprit/analyze/rules/log/network-errno"
 	logresourceerrno "github.com/culprit-dev/culprit/analyze/rules/log/resource-errno"
 	qualitycapture "github.com/culprit-dev/culprit/analyze/rules/quality/capture"
@@ -27,6 +37,16 @@ import (
 // All returns the rules that come with the program, in the order of their folders.
 func All() []*analyze.Rule {
 	return []*analyze.Rule{
+		goblockedholder.Rule(),
+		gogoroutineleak.Rule(),
+		goleakedlock.Rule(),
+		golockcycle.Rule(),
+		gorecursivelock.Rule(),
+		gorecursivereadlock.Rule(),
+		gostuckreceivers.Rule(),
+		gostucksenders.Rule(),
+		gounwakeable.Rule(),
+		gowaitgroup.Rule(),
 		lognetworkerrno.Rule(),
 		logresourceerrno.Rule(),
 		qualitycapture.Rule(),

@@ -1,0 +1,276 @@
+package join
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+// Label is "goroutine 18", or how many there are where a grouped profile has no ids.
+func (s *Stack) Label(g *fact.Goroutine) string {
+	if g.ID != 0 {
+		return fmt.Sprintf("goroutine %d", g.ID)
+	}
+	return Plural(s.Count, "goroutine")
+}
+
+// Plural is "1 goroutine", "2 goroutines".
+func Plural(n int64, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+// At is "main.(*Hub).Publish at hub.go:31".
+func (s *Stack) At(frame int) string {
+	if w := s.Where(frame); w != "" {
+		return s.Func(frame) + " at " + w
+	}
+	return s.Func(frame)
+}
+
+// Path is the application's frames from the wait outwards, for a sentence.
+func (s *Stack) Path() string {
+	const most = 5
+	var out []string
+	for _, i := range s.App {
+		if wrapper(s.Frames[i].Func) {
+			continue
+		}
+		if len(out) == most {
+			out = append(out, "...")
+			break
+		}
+		out = append(out, s.Func(i))
+	}
+	return strings.Join(out, " <- ")
+}
+
+// Cite is evidence at a goroutine, from its header to a frame.
+func (s *Stack) Cite(g *fact.Goroutine, frame int, format string, args ...any) analyze.Evidence {
+	return analyze.Cite(g.Through(frame), format, args...)
+}
+
+// Site is the identity of a frame's source line.
+func (s *Stack) SiteEntity(host string, frame int) analyze.Entity {
+	f := s.Frames[frame]
+	return analyze.Entity{Kind: KindSite, Key: keyed(host, "%s:%d", f.File, f.Line), Name: s.Where(frame)}
+}
+
+// List joins at most n items with commas and says how many more there are.
+func List(items []string, n int) string {
+	if len(items) > n {
+		items = append(slices.Clone(items[:n]), fmt.Sprintf("%d more", len(items)-n))
+	}
+	if len(items) < 2 {
+		return strings.Join(items, "")
+	}
+	return strings.Join(items[:len(items)-1], ", ") + " and " + items[len(items)-1]
+}
+
+// Sites says where goroutines wait for the lock: "main.(*Hub).Subscribe at
+// hub.go:50 (4)".
+func (l *Lock) Sites() string {
+	count := map[*Stack]int64{}
+	for _, w := range l.Waiters {
+		count[w.Stack] += w.Stack.each()
+	}
+	var out []string
+	for _, s := range l.Stacks() {
+		out = append(out, fmt.Sprintf("%s (%d)", s.At(s.Site), count[s]))
+	}
+	return List(out, 5)
+}
+
+// WaiterEvidence cites up to n waiters, one a stack, those that have waited longest.
+func (l *Lock) WaiterEvidence(n int) []analyze.Evidence {
+	var out []analyze.Evidence
+	for _, s := range l.Stacks() {
+		if len(out) == n {
+			break
+		}
+		var first *fact.Goroutine
+		count := int64(0)
+		for _, w := range l.Waiters {
+			if w.Stack != s {
+				continue
+			}
+			count += s.each()
+			if first == nil || w.G.WaitMinutes.Or(0) > first.WaitMinutes.Or(0) {
+				first = w.G
+			}
+		}
+		more := ""
+		if count > 1 {
+			more = fmt.Sprintf(", one of %d with this stack", count)
+		}
+		out = append(out, s.Cite(first, s.Site, "%s waits for the %s in %s%s%s", s.Label(first), l.Name(), s.At(s.Site), aged(first), more))
+	}
+	return out
+}
+
+func aged(g *fact.Goroutine) string {
+	if m := g.WaitMinutes.Or(0); m > 0 {
+		return ", for at least " + Plural(m, "minute")
+	}
+	return ""
+}
+
+// Age is ", for at least 12 minutes", or nothing where the dump prints no time.
+func (l *Lock) Age() string {
+	if m := l.Minutes(); m > 0 {
+		return ", the longest for at least " + Plural(m, "minute")
+	}
+	return ""
+}
+
+// Support cites what else the bundle has of the same process: other forms of the
+// same dump, and earlier ones.
+func (d *WaitDump) Support(has func(*WaitDump) (*Stack, bool)) []analyze.Evidence {
+	var out []analyze.Evidence
+	for _, o := range slices.Concat(d.Same, d.Earlier) {
+		s, ok := has(o)
+		if !ok {
+			continue
+		}
+		when := "the same moment"
+		if slices.Contains(d.Earlier, o) {
+			when = "earlier"
+		}
+		out = append(out, s.Cite(s.First(), s.Top(), "%s, %s (%s): %s in %s", o.Meta.At.Artifact, when, o.Meta.Form, Plural(s.Count, "goroutine"), s.At(s.Top())))
+	}
+	return out
+}
+
+// SupportOf is Support for the stacks of a lock's waiters.
+func (l *Lock) SupportOf() []analyze.Evidence {
+	return l.dump.Support(func(o *WaitDump) (*Stack, bool) {
+		for _, s := range l.Stacks() {
+			if found := o.find(s); found != nil {
+				return found, true
+			}
+		}
+		return nil, false
+	})
+}
+
+// Grown is how many more goroutines have the stack now than in the nearest earlier
+// dump; ok is false where no earlier dump has it.
+func (d *WaitDump) Grown(s *Stack) (before int64, ok bool) {
+	if b := d.Before(s); b != nil {
+		return b.Count, true
+	}
+	return 0, false
+}
+
+// In names the dump's process in a title: " in process 3989 (quotepushd)"; nothing
+// where it is unknown.
+func (d *WaitDump) In() string {
+	if p := d.Owner.Process; p != nil {
+		return " in " + p.String()
+	}
+	return ""
+}
+
+// Limits are what the dump itself cannot say, for Finding.Missing.
+func (d *WaitDump) Limits() []string {
+	var out []string
+	if d.Meta.Cut {
+		out = append(out, "the dump is cut: a goroutine that is missing may be the holder or the partner")
+	}
+	if d.Grouped {
+		out = append(out, "a grouped profile prints no addresses and no waiting times; a dump with debug=2 does")
+	}
+	if len(d.Earlier) == 0 {
+		out = append(out, "a second dump, 10 to 30 seconds later, would show whether it lasts")
+	}
+	return out
+}
+
+// NextDumps is the command that collects what Limits misses.
+func (d *WaitDump) NextDumps() []string {
+	if !d.Grouped && !d.Meta.Cut && len(d.Earlier) > 0 {
+		return nil
+	}
+	return []string{"for i in 1 2 3; do curl -s 'http://HOST:PORT/debug/pprof/goroutine?debug=2' > goroutine_$i.txt; sleep 15; done"}
+}
+
+// LiveIn is a stack that works in one of the packages: running, sleeping or in IO.
+// Loops that rest in a select, listeners and the like are none. It is nil if there
+// is none.
+func (d *WaitDump) LiveIn(packages []string) *Stack {
+	for _, s := range d.Stacks {
+		if !s.Kind.Live() || s.Idle != "" || s.Dumper || s.mainAsleep() {
+			continue
+		}
+		for _, i := range s.App {
+			if slices.Contains(packages, PackageOf(s.Frames[i].Func)) {
+				return s
+			}
+		}
+	}
+	return nil
+}
+
+// mainAsleep reports whether it is the main goroutine in a plain sleep: programs
+// park it so.
+func (s *Stack) mainAsleep() bool {
+	return s.Kind == Asleep && slices.ContainsFunc(s.Frames, func(f fact.Frame) bool { return f.Func == "main.main" })
+}
+
+// ShapesOf groups locks with one verdict by where they are waited for: many
+// objects of one type with one fault are one finding. The first of a group blocks
+// most.
+func (d *WaitDump) ShapesOf(v LockVerdict) [][]*Lock {
+	var out [][]*Lock
+	index := map[string]int{}
+	for _, l := range d.Locks {
+		if l.Verdict() != v {
+			continue
+		}
+		var sites []string
+		for _, s := range l.Stacks() {
+			sites = append(sites, s.At(s.Site))
+		}
+		slices.Sort(sites)
+		key := strings.Join(slices.Compact(sites), "|")
+		if i, ok := index[key]; ok {
+			out[i] = append(out[i], l)
+			continue
+		}
+		index[key] = len(out)
+		out = append(out, []*Lock{l})
+	}
+	for _, group := range out {
+		slices.SortStableFunc(group, func(a, b *Lock) int { return int(b.Blocked - a.Blocked) })
+	}
+	return out
+}
+
+// BlockedBy counts the goroutines that a group of locks blocks.
+func BlockedBy(group []*Lock) (n int64) {
+	for _, l := range group {
+		n += l.Blocked
+	}
+	return n
+}
+
+// MoreLocks is " (and 18 more locks in the same way)" for a group of several.
+func MoreLocks(group []*Lock) string {
+	if len(group) < 2 {
+		return ""
+	}
+	return fmt.Sprintf(" (and %s in the same way)", Plural(int64(len(group)-1), "more lock"))
+}
+
+// SupportFor is Support for a stack.
+func (d *WaitDump) SupportFor(s *Stack) []analyze.Evidence {
+	return d.Support(func(o *WaitDump) (*Stack, bool) {
+		found := o.find(s)
+		return found, found != nil
+	})
+}

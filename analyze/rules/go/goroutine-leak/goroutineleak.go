@@ -1,0 +1,165 @@
+// Package goroutineleak finds places that create goroutines which never end.
+package goroutineleak
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
+)
+
+// ID of the rule.
+const ID = "go/goroutine-leak"
+
+//go:embed doc.md
+var doc string
+
+// Rule returns the rule.
+func Rule() *analyze.Rule {
+	return &analyze.Rule{
+		ID: ID, Title: "goroutine leak", Doc: doc, Severity: analyze.High,
+		Needs: []fact.Kind{"dump"},
+		Wants: []fact.Kind{"goroutine", "goroutine_group"},
+		Thresholds: []analyze.Threshold{
+			{Name: "many", Default: 1000, Unit: "goroutines", Doc: "so many at one line are a leak"},
+			{Name: "some", Default: 200, Unit: "goroutines", Doc: "so many are one when they are also the share below, or grow"},
+			{Name: "share", Default: 0.5, Unit: "share", Doc: "of all goroutines"},
+			{Name: "growth", Default: 1.2, Unit: "times", Doc: "growth between two dumps that counts"},
+		},
+		Run: run,
+	}
+}
+
+func run(_ context.Context, p *analyze.Pass) error {
+	for _, d := range join.WaitsOf(p).Dumps {
+		for _, c := range crowds(d) {
+			judge(p, d, c)
+		}
+	}
+	return nil
+}
+
+// crowd is goroutines that wait in the same way at one line of the application.
+type crowd struct {
+	stacks []*join.Stack // largest first
+	count  int64
+}
+
+// crowds groups stacks by the line that waits. Locks and sends have rules of their
+// own; IO is a crowd of connections, which is no leak by itself.
+func crowds(d *join.WaitDump) []*crowd {
+	var out []*crowd
+	index := map[string]*crowd{}
+	for _, s := range d.Stacks {
+		if s.Idle != "" || s.Dumper || len(s.App) == 0 || !(s.Kind.Passive() || s.Kind == join.WaitNoCases) {
+			continue
+		}
+		key := s.Kind.String() + s.At(s.Top())
+		c := index[key]
+		if c == nil {
+			c = &crowd{}
+			index[key] = c
+			out = append(out, c)
+		}
+		c.stacks = append(c.stacks, s)
+		c.count += s.Count
+	}
+	for _, c := range out {
+		slices.SortStableFunc(c.stacks, func(a, b *join.Stack) int { return cmp.Compare(b.Count, a.Count) })
+	}
+	slices.SortStableFunc(out, func(a, b *crowd) int { return cmp.Compare(b.count, a.count) })
+	return out
+}
+
+func judge(p *analyze.Pass, d *join.WaitDump, c *crowd) {
+	s := c.stacks[0]
+	before, known := d.Grown(s)
+	grown := known && float64(s.Count) >= p.Threshold("growth")*float64(before) && s.Count > before
+	some := c.count >= int64(p.Threshold("some"))
+	share := float64(c.count) / float64(max(d.Total, 1))
+	steady := known && !grown
+	leaked := s.Members[0].Leaked && c.count > 1
+	switch {
+	case leaked, some && grown:
+	case steady:
+		p.Note("%d goroutines in %s, %d before: steady", c.count, s.At(s.Top()), before)
+		return
+	case c.count >= int64(p.Threshold("many")), some && share >= p.Threshold("share"):
+	default:
+		return
+	}
+	f := analyze.Finding{
+		Subject:  "goroutines at " + s.Where(s.Top()) + d.In(),
+		Severity: analyze.High, Confidence: analyze.Likely,
+		Title:    title(d, c, before, grown),
+		Detail:   detail(d, c, before, grown),
+		Missing:  d.Limits(),
+		Entities: append(d.Entities(), s.SiteEntity(d.Host, s.Top())),
+		Fix:      fmt.Sprintf("Bound the goroutines started %sand give the wait in %s a way out: a context, a closed channel, a deadline.", createdAt(s), s.Func(s.Top())),
+		Next:     d.NextDumps(),
+	}
+	for _, st := range c.stacks[:min(len(c.stacks), 3)] {
+		f.Evidence = append(f.Evidence, st.Cite(st.First(), st.Top(), "%s, one of %d with this stack: %s in %s", st.Label(st.First()), st.Count, st.Kind, st.At(st.Top())))
+	}
+	if g := s.First(); g.CreatedBy != "" {
+		f.Evidence = append(f.Evidence, analyze.Cite(g.CreatedByAt(), "created by %s", join.ShortFunc(g.CreatedBy)))
+	}
+	f.Evidence = slices.Concat(f.Evidence, d.Link(), d.SupportFor(s))
+	switch {
+	case leaked, grown:
+		f.Confidence = analyze.Confirmed
+		if !some {
+			f.Severity = analyze.Medium
+		}
+	case d.Grouped || share < p.Threshold("share"):
+		f.Confidence = analyze.Possible
+	}
+	p.Report(f)
+}
+
+func title(d *join.WaitDump, c *crowd, before int64, grown bool) string {
+	s := c.stacks[0]
+	t := fmt.Sprintf("Goroutine leak%s: %s wait %s in %s", d.In(), join.Plural(c.count, "goroutine"), strings.TrimPrefix(s.Kind.String(), "waiting "), s.At(s.Top()))
+	if grown {
+		t += fmt.Sprintf(", %d more than in the earlier dump", s.Count-before)
+	}
+	return t
+}
+
+func detail(d *join.WaitDump, c *crowd, before int64, grown bool) string {
+	var b strings.Builder
+	s := c.stacks[0]
+	fmt.Fprintf(&b, "%d of the %d goroutines of the dump wait %s at one line, %s. The stack: %s.", c.count, d.Total, s.Kind, s.At(s.Top()), s.Path())
+	if at := createdAt(s); at != "" {
+		fmt.Fprintf(&b, " They were started %s.", strings.TrimSpace(at))
+	}
+	if m := s.Minutes(); m > 0 {
+		fmt.Fprintf(&b, " The oldest waits for at least %s.", join.Plural(m, "minute"))
+	}
+	if grown {
+		fmt.Fprintf(&b, "\n\nThe earlier dump has %d of them.", before)
+	}
+	if s.Members[0].Leaked {
+		b.WriteString("\n\nThe goroutine leak profile marks them as leaked: nothing alive can wake them.")
+	}
+	return b.String()
+}
+
+// createdAt is "by main.serve at main.go:20 ", or nothing.
+func createdAt(s *join.Stack) string {
+	g := s.First()
+	if g.CreatedBy == "" {
+		return ""
+	}
+	at := "by " + join.ShortFunc(g.CreatedBy)
+	if g.CreatedByFile != "" {
+		at += fmt.Sprintf(" at %s:%d", g.CreatedByFile[strings.LastIndexAny(g.CreatedByFile, `/\`)+1:], g.CreatedByLine)
+	}
+	return at + " "
+}

@@ -1,0 +1,150 @@
+// Package leakedlock finds locks that goroutines wait for and nobody holds.
+package leakedlock
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
+)
+
+// ID of the rule.
+const ID = "go/leaked-lock"
+
+//go:embed doc.md
+var doc string
+
+// Rule returns the rule.
+func Rule() *analyze.Rule {
+	return &analyze.Rule{
+		ID: ID, Title: "leaked lock", Doc: doc, Severity: analyze.High,
+		Needs: []fact.Kind{"dump"},
+		Wants: []fact.Kind{"goroutine", "goroutine_group", "log_event"},
+		Thresholds: []analyze.Threshold{
+			{Name: "many", Default: 5, Unit: "goroutines", Doc: "so many blocked goroutines make it high severity"},
+		},
+		Run: run,
+	}
+}
+
+func run(_ context.Context, p *analyze.Pass) error {
+	for _, d := range join.WaitsOf(p).Dumps {
+		for _, l := range d.Locks {
+			if l.Verdict() == join.LockBusy {
+				p.Note("%s: %s waits, but %s works under it: contention", l.Name(), join.Plural(l.Count(), "goroutine"), l.Live[0].Stack.At(l.Live[0].Frame))
+			}
+		}
+		for _, group := range d.ShapesOf(join.LockLeaked) {
+			report(p, d, group)
+		}
+	}
+	return nil
+}
+
+func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
+	l := group[0]
+	blocked := join.BlockedBy(group)
+	live := d.LiveIn(l.Packages())
+	f := analyze.Finding{
+		Subject:  l.Name() + d.In(),
+		Severity: analyze.Medium, Confidence: analyze.Likely,
+		Title:    title(d, l, group, blocked),
+		Detail:   detail(d, l, group),
+		Evidence: slices.Concat(l.WaiterEvidence(3), d.Link(), l.SupportOf()),
+		Missing:  append(d.Limits(), "the goroutine that took the lock has returned: its stack is gone, the path without Unlock must be found in the source"),
+		Entities: append(d.Entities(), l.Entity()),
+		Fix:      fix(l),
+		Next:     d.NextDumps(),
+	}
+	if blocked >= int64(p.Threshold("many")) || l.Lasting() {
+		f.Severity = analyze.High
+	}
+	switch {
+	case !d.Complete():
+		f.Confidence = analyze.Possible
+	case l.Persists() && l.Trust >= join.LockByReceiver:
+		f.Confidence = analyze.Confirmed
+	case live != nil:
+		// Whoever works in the same package may hold it behind inlined frames.
+		f.Confidence = analyze.Possible
+		f.Against = append(f.Against, live.Cite(live.First(), live.Top(), "%s is %s in the same package, at %s: it could hold the lock", live.Label(live.First()), live.Kind, live.At(live.Top())))
+		if blocked < int64(p.Threshold("many")) && !l.Lasting() {
+			f.Severity = analyze.Low
+		}
+	}
+	if ev, ok := lastWords(p, d, l); ok {
+		f.Evidence = append(f.Evidence, ev)
+		f.Detail += "\n\n" + ev.Note + "."
+	}
+	p.Report(f)
+}
+
+func title(d *join.WaitDump, l *join.Lock, group []*join.Lock, blocked int64) string {
+	verb := "wait"
+	if blocked == 1 {
+		verb = "waits"
+	}
+	return fmt.Sprintf("%s%s%s for the %s%s, which no goroutine of the dump holds: it was locked and never unlocked%s",
+		join.Plural(blocked, "goroutine"), d.In(), " "+verb, l.Name(), join.MoreLocks(group), "")
+}
+
+func detail(d *join.WaitDump, l *join.Lock, group []*join.Lock) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "The %s (%s) is waited for by %s%s: %s.", l.Name(), l.Trust, join.Plural(l.Count(), "goroutine"), l.Age(), l.Sites())
+	fmt.Fprintf(&b, "\n\nNo holder was found among %s: nobody else has a pointer to its object on a stack, nobody works in %s, and no other lock is involved, so this is no cycle. "+
+		"A path that returned or panicked between Lock and Unlock leaves a lock behind like this.", join.Plural(d.Total, "goroutine"), join.ShortFunc(l.Type))
+	if len(group) > 1 {
+		fmt.Fprintf(&b, "\n\n%d locks of this kind are in the same state.", len(group))
+	}
+	if n := len(l.Unlikely); n > 0 {
+		u := l.Unlikely[0]
+		fmt.Fprintf(&b, "\n\n%s of the same type rest elsewhere (%s, %s) and were not taken for holders.", join.Plural(int64(n), "goroutine"), u.Stack.At(u.Frame), u.Stack.Kind)
+	}
+	return b.String()
+}
+
+func fix(l *join.Lock) string {
+	var funcs []string
+	for _, s := range l.Stacks() {
+		funcs = append(funcs, s.Func(s.Site))
+	}
+	slices.Sort(funcs)
+	return fmt.Sprintf("Audit every return and panic between Lock and Unlock of this lock, first in %s and the other functions that lock it; write `defer mu.Unlock()` right behind Lock.", join.List(slices.Compact(funcs), 4))
+}
+
+// lastWords is the last log line that the process wrote from a source file in which
+// the lock is waited for: what it did before everything stood still.
+func lastWords(p *analyze.Pass, d *join.WaitDump, l *join.Lock) (analyze.Evidence, bool) {
+	pr := d.Owner.Process
+	if pr == nil {
+		return analyze.Evidence{}, false
+	}
+	files := map[string]bool{}
+	for _, s := range l.Stacks() {
+		if file, _, ok := strings.Cut(s.Where(s.Site), ":"); ok {
+			files[file] = true
+		}
+	}
+	var last *fact.LogEvent
+	var said string
+	for e := range fact.All[fact.LogEvent](p.Facts) {
+		if !slices.Contains(pr.Logs, e.At.Artifact) {
+			continue
+		}
+		for _, w := range strings.Fields(e.Source + " " + e.Text) {
+			if file, line, ok := strings.Cut(strings.TrimSuffix(w, ":"), ":"); ok && files[file] && line != "" {
+				last, said = e, w
+				break
+			}
+		}
+	}
+	if last == nil {
+		return analyze.Evidence{}, false
+	}
+	return analyze.Cite(last.At, "The last line of its log that comes from a file that locks it is %s %q", strings.TrimSuffix(said, ":"), last.Text), true
+}

@@ -1,0 +1,140 @@
+// Package lockcycle finds goroutines that wait for each other's locks.
+package lockcycle
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
+)
+
+// ID of the rule.
+const ID = "go/lock-cycle"
+
+//go:embed doc.md
+var doc string
+
+// Rule returns the rule.
+func Rule() *analyze.Rule {
+	return &analyze.Rule{
+		ID: ID, Title: "lock-order cycle", Doc: doc, Severity: analyze.High,
+		Needs: []fact.Kind{"dump"},
+		Wants: []fact.Kind{"goroutine", "goroutine_group"},
+		Run:   run,
+	}
+}
+
+func run(_ context.Context, p *analyze.Pass) error {
+	for _, d := range join.WaitsOf(p).Dumps {
+		for _, group := range d.ShapesOf(join.LockCycle) {
+			report(p, d, group)
+		}
+	}
+	return nil
+}
+
+// edge is one step of the cycle: a goroutine that holds one lock and waits for the
+// next.
+type edge struct {
+	holds, wants *join.Lock
+	by           join.Holder
+}
+
+func edges(l *join.Lock) []edge {
+	var out []edge
+	for i, holds := range l.Cycle {
+		wants := l.Cycle[(i+1)%len(l.Cycle)]
+		if h, ok := holds.HolderToward(wants); ok {
+			out = append(out, edge{holds, wants, h})
+		}
+	}
+	return out
+}
+
+func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
+	l := group[0]
+	steps := edges(l)
+	sign := join.HoldsByLine
+	var names, who []string
+	f := analyze.Finding{
+		Severity: analyze.High, Confidence: analyze.Likely,
+		Missing: d.Limits(), Next: d.NextDumps(), Entities: d.Entities(),
+	}
+	for _, e := range steps {
+		s := e.by.Stack
+		sign = min(sign, e.by.Sign)
+		names = append(names, e.holds.Name())
+		who = append(who, fmt.Sprintf("%s holds the %s in %s and waits for the %s in %s", s.Label(e.by.G), e.holds.Name(), s.Func(e.by.Frame), e.wants.Name(), s.At(s.Site)))
+		f.Evidence = append(f.Evidence, s.Cite(e.by.G, max(e.by.Frame, s.Site), "%s", who[len(who)-1]))
+		f.Entities = append(f.Entities, e.holds.Entity())
+	}
+	f.Subject = strings.Join(names, " and ") + d.In()
+	f.Title = fmt.Sprintf("Deadlock%s: %s; %s blocked", d.In(), join.List(who, 3), blocked(l.Blocked))
+	if len(group) > 1 {
+		f.Title += fmt.Sprintf(" (%d more such cycles)", len(group)-1)
+	}
+	f.Detail = detail(l, steps, group)
+	f.Fix = fmt.Sprintf("Take the locks in one order everywhere (by address or id where they are of one type), and call nothing under one of them that takes the other: %s.", strings.Join(functions(steps), ", "))
+	f.Evidence = slices.Concat(f.Evidence, l.WaiterEvidence(2), d.Link(), l.SupportOf())
+	switch {
+	case sign == join.HoldsByType || d.Grouped:
+		f.Confidence = analyze.Possible
+	case persists(steps):
+		f.Confidence = analyze.Confirmed
+	}
+	p.Report(f)
+}
+
+func persists(steps []edge) bool {
+	for _, e := range steps {
+		if !e.wants.Persists() {
+			return false
+		}
+	}
+	return true
+}
+
+func blocked(n int64) string {
+	if n == 1 {
+		return "1 goroutine is"
+	}
+	return fmt.Sprintf("%d goroutines are", n)
+}
+
+func functions(steps []edge) []string {
+	var out []string
+	for _, e := range steps {
+		for _, i := range []int{e.by.Frame, e.by.Stack.Site} {
+			if fn := e.by.Stack.Func(i); !slices.Contains(out, fn) {
+				out = append(out, fn)
+			}
+		}
+	}
+	return out
+}
+
+func detail(l *join.Lock, steps []edge, group []*join.Lock) string {
+	var b strings.Builder
+	b.WriteString("Each goroutine of the cycle waits for a lock that the next one holds, so none of them can go on:")
+	for _, e := range steps {
+		s := e.by.Stack
+		how := "it has a pointer to the lock's object"
+		switch e.by.Sign {
+		case join.HoldsByLine:
+			how = "it is behind the line where others wait for that lock"
+		case join.HoldsByType:
+			how = "it is in a function of the type that locks it"
+		}
+		fmt.Fprintf(&b, "\n- %s (%s) holds the %s: %s in %s; it waits for the %s in %s%s", s.Label(e.by.G), s.Path(), e.holds.Name(), how, s.At(e.by.Frame), e.wants.Name(), s.At(s.Site), e.wants.Age())
+	}
+	fmt.Fprintf(&b, "\n\n%s blocked by it directly or through other locks. Waiting for the %s: %s.", blocked(l.Blocked), l.Name(), l.Sites())
+	if len(group) > 1 {
+		fmt.Fprintf(&b, "\n\n%d cycles of this kind are in the dump.", len(group))
+	}
+	return b.String()
+}

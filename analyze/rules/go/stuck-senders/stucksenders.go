@@ -1,0 +1,140 @@
+// Package stucksenders finds goroutines blocked in a send that nobody receives.
+package stucksenders
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
+)
+
+// ID of the rule.
+const ID = "go/stuck-senders"
+
+//go:embed doc.md
+var doc string
+
+// Rule returns the rule.
+func Rule() *analyze.Rule {
+	return &analyze.Rule{
+		ID: ID, Title: "stuck senders", Doc: doc, Severity: analyze.High,
+		Needs: []fact.Kind{"dump"},
+		Wants: []fact.Kind{"goroutine", "goroutine_group"},
+		Thresholds: []analyze.Threshold{
+			{Name: "many", Default: 10, Unit: "goroutines", Doc: "so many senders at one line make it high severity"},
+		},
+		Run: run,
+	}
+}
+
+func run(_ context.Context, p *analyze.Pass) error {
+	for _, d := range join.WaitsOf(p).Dumps {
+		for _, s := range d.Sends {
+			if s.Consumer != nil {
+				c := s.Consumer
+				p.Note("%s at %s: %s should receive and waits for something else: see go/stuck-receivers", join.Plural(s.Count, "sender"), s.Stacks[0].At(s.Stacks[0].Top()), c.At(c.Top()))
+				continue
+			}
+			report(p, d, s)
+		}
+	}
+	return nil
+}
+
+func report(p *analyze.Pass, d *join.WaitDump, send *join.Send) {
+	s := send.Stacks[0]
+	g := s.First()
+	top := s.Top()
+	before, grown := d.Grown(s)
+	grown = grown && send.Count > before
+	f := analyze.Finding{
+		Subject:  "chan send at " + s.Where(top) + d.In(),
+		Severity: analyze.Medium, Confidence: analyze.Likely,
+		Title:    title(d, send, before, grown),
+		Detail:   detail(d, send, before, grown),
+		Missing:  append(d.Limits(), "what became of the receiver stands in the source: it has returned, or never was started"),
+		Entities: append(d.Entities(), s.SiteEntity(d.Host, top)),
+		Fix:      fmt.Sprintf("Give the send at %s a way out: a channel with a buffer for the one value, or a select with the context that ends when the receiver leaves.", s.Where(top)),
+		Next:     d.NextDumps(),
+	}
+	for _, st := range send.Stacks[:min(len(send.Stacks), 3)] {
+		first := st.First()
+		more := ""
+		if st.Count > 1 {
+			more = fmt.Sprintf(", one of %d with this stack", st.Count)
+		}
+		f.Evidence = append(f.Evidence, st.Cite(first, top, "%s is blocked in chan send in %s (%s)%s", st.Label(first), st.At(st.Top()), st.Path(), more))
+	}
+	if g.CreatedBy != "" {
+		f.Evidence = append(f.Evidence, analyze.Cite(g.CreatedByAt(), "created by %s", join.ShortFunc(g.CreatedBy)))
+	}
+	f.Evidence = slices.Concat(f.Evidence, d.Link(), d.SupportFor(s))
+	if send.Count >= int64(p.Threshold("many")) || grown {
+		f.Severity = analyze.High
+	}
+	switch {
+	case send.Leaked, grown:
+		f.Confidence = analyze.Confirmed
+	case !d.Complete():
+		f.Confidence = analyze.Possible
+	}
+	if l := send.Live; l != nil && !send.Leaked && !grown {
+		f.Against = append(f.Against, l.Cite(l.First(), l.Top(), "%s of the same code is %s in %s: it may be a slow receiver", l.Label(l.First()), l.Kind, l.At(l.Top())))
+		f.Confidence = f.Confidence.Lower()
+		if send.Count < int64(p.Threshold("many")) && s.Minutes() == 0 {
+			f.Severity = analyze.Low
+		}
+	}
+	p.Report(f)
+}
+
+func title(d *join.WaitDump, send *join.Send, before int64, grown bool) string {
+	s := send.Stacks[0]
+	verb := "are"
+	if send.Count == 1 {
+		verb = "is"
+	}
+	t := fmt.Sprintf("%s%s %s blocked in chan send in %s, and nobody receives", join.Plural(send.Count, "goroutine"), d.In(), verb, s.At(s.Top()))
+	if grown {
+		t += fmt.Sprintf("; %d more than in the earlier dump", send.Count-before)
+	}
+	return t
+}
+
+func detail(d *join.WaitDump, send *join.Send, before int64, grown bool) string {
+	var b strings.Builder
+	s := send.Stacks[0]
+	g := s.First()
+	fmt.Fprintf(&b, "%s of %d in the dump are blocked in chan send in %s%s. A send on a channel without room waits until somebody receives; ", join.Plural(send.Count, "goroutine"), d.Total, s.At(s.Top()), aged(s))
+	if send.Live == nil {
+		b.WriteString("no goroutine of the dump that has to do with this code receives, works, or could come back to receive. The receiver has returned (a timeout, a cancelled request, an error path, the first of several answers) and the sender cannot leave.")
+	} else {
+		b.WriteString("a goroutine of the same code still works and may come back to receive.")
+	}
+	if g.CreatedBy != "" {
+		fmt.Fprintf(&b, "\n\nThey were created by %s", join.ShortFunc(g.CreatedBy))
+		if g.CreatedByFile != "" {
+			fmt.Fprintf(&b, " at %s:%d", g.CreatedByFile[strings.LastIndexAny(g.CreatedByFile, `/\`)+1:], g.CreatedByLine)
+		}
+		fmt.Fprintf(&b, "; the stack: %s.", s.Path())
+	}
+	if grown {
+		fmt.Fprintf(&b, "\n\nThe earlier dump has %d of them: their number grows, each keeps its stack and all that it refers to.", before)
+	}
+	if send.Leaked {
+		b.WriteString("\n\nThe goroutine leak profile marks them as leaked: the garbage collector found that nothing alive can reach the channel.")
+	}
+	return b.String()
+}
+
+func aged(s *join.Stack) string {
+	if m := s.Minutes(); m > 0 {
+		return ", the longest for at least " + join.Plural(m, "minute")
+	}
+	return ""
+}
