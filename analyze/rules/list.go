@@ -17,6 +17,8 @@ import (
 	lognetworkerrno "github.com/culprit-dev/culprit/analyze/rules/log/network-errno"
 	logresourceerrno "github.com/culprit-dev/culprit/analyze/rules/log/resource-errno"
 	qualitycapture "github.com/culprit-dev/culprit/analyze/rules/quality/capture"
+	qualitydisjointtime "github.com/culprit-dev/culprit/analyze/rules/quality/disjoint-time"
+	qualityidentity "github.com/culprit-dev/culprit/analyze/rules/quality/identity"
 	tcpabort "github.com/culprit-dev/culprit/analyze/rules/tcp/abort"
 	tcpacceptqueuefull "github.com/culprit-dev/culprit/analyze/rules/tcp/accept-queue-full"
 	tcpconnectblackhole "github.com/culprit-dev/culprit/analyze/rules/tcp/connect-blackhole"
@@ -50,6 +52,8 @@ func All() []*analyze.Rule {
 		lognetworkerrno.Rule(),
 		logresourceerrno.Rule(),
 		qualitycapture.Rule(),
+		qualitydisjointtime.Rule(),
+		qualityidentity.Rule(),
 		tcpabort.Rule(),
 		tcpacceptqueuefull.Rule(),
 		tcpconnectblackhole.Rule(),
