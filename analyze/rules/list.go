@@ -16,6 +16,7 @@ import (
 	gowaitgroup "github.com/culprit-dev/culprit/analyze/rules/go/waitgroup"
 	lognetworkerrno "github.com/culprit-dev/culprit/analyze/rules/log/network-errno"
 	logresourceerrno "github.com/culprit-dev/culprit/analyze/rules/log/resource-errno"
+	nodesilentservice "github.com/culprit-dev/culprit/analyze/rules/node/silent-service"
 	qualitycapture "github.com/culprit-dev/culprit/analyze/rules/quality/capture"
 	qualitydisjointtime "github.com/culprit-dev/culprit/analyze/rules/quality/disjoint-time"
 	qualityidentity "github.com/culprit-dev/culprit/analyze/rules/quality/identity"
@@ -51,6 +52,7 @@ func All() []*analyze.Rule {
 		gowaitgroup.Rule(),
 		lognetworkerrno.Rule(),
 		logresourceerrno.Rule(),
+		nodesilentservice.Rule(),
 		qualitycapture.Rule(),
 		qualitydisjointtime.Rule(),
 		qualityidentity.Rule(),

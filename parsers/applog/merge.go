@@ -222,14 +222,12 @@ func (m *merger) emit(out *analyze.Sink, form string) {
 		m.order = append(m.order, m.other)
 		out.Note("more than %d message shapes: the rest is counted together", maxShapes)
 	}
-	folded := int64(0)
 	for _, sh := range m.order {
 		for i := range sh.tail {
 			k := sh.tail[(sh.tailAt+i)%len(sh.tail)]
 			if i == 0 && sh.signs != 0 {
 				if n := sh.fact.Count - int64(sh.heads) - int64(len(sh.tail)); n > 0 {
 					k.event.Repeat = int(n) + 1
-					folded += n
 				}
 			}
 			m.events = append(m.events, k)
@@ -243,9 +241,6 @@ func (m *merger) emit(out *analyze.Sink, form string) {
 	}
 	for _, sh := range m.order {
 		analyze.Emit(out, sh.fact)
-	}
-	if folded > 0 {
-		out.Note("%d repeated messages are counted, not kept one by one", folded)
 	}
 	m.log.At = fact.Ref{Artifact: m.l.id, Line: 1}
 	m.log.Form, m.log.Lines, m.log.PIDs = form, m.lines, m.writers

@@ -1,0 +1,111 @@
+package loop
+
+import (
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+// waits are the calls in which an idle event loop stands.
+var waits = map[string]bool{
+	"epoll_wait": true, "epoll_pwait": true, "epoll_pwait2": true, "poll": true, "ppoll": true, "select": true, "pselect6": true, "kevent": true,
+}
+
+// plain is a function's name without the decorations of libc.
+func plain(fn string) string {
+	fn = strings.TrimPrefix(fn, "__GI_")
+	fn, _, _ = strings.Cut(fn, "@")
+	return strings.TrimLeft(fn, "_")
+}
+
+// Waiting reports whether the thread stands in the event loop's wait for events,
+// and names the call.
+func Waiting(t *fact.Thread) (call string, ok bool) {
+	if t == nil {
+		return "", false
+	}
+	for _, f := range t.Frames[:min(len(t.Frames), 4)] {
+		if fn := plain(f.Func); waits[fn] {
+			return fn, true
+		}
+		if f.Func == "uv__io_poll" || f.Func == "select" { // py-spy: selectors.py
+			return f.Func, true
+		}
+	}
+	return "", false
+}
+
+// Turning reports whether a trace shows the loop coming back to its wait again and
+// again: it is not stuck inside anything.
+func (t *Trace) Turning() bool {
+	m := t.Main
+	return m != nil && m.Waits >= 3 && m.TimedOut+m.Ready >= 3
+}
+
+// IO sums up what the whole process did with one descriptor.
+type IO struct {
+	fact.TraceFD
+	// Port is the local port of the socket behind it, 0 if unknown.
+	Port int
+	Row  fact.Ref // what ties the descriptor to the port
+}
+
+// Descriptors are the sockets that the traced process read or wrote. Files that it
+// opened meanwhile are left out.
+func (t *Trace) Descriptors() []IO {
+	var out []IO
+	index := map[string]int{}
+	for _, th := range t.Threads {
+		for _, fd := range th.FDs {
+			if strings.HasPrefix(fd.Name, "/") || strings.HasPrefix(fd.Name, "pipe:") || strings.HasPrefix(fd.Name, "anon_inode:") || fd.FD <= 2 {
+				continue
+			}
+			key := string(rune(fd.FD)) + fd.Name
+			i, ok := index[key]
+			if !ok {
+				index[key] = len(out)
+				out = append(out, IO{TraceFD: fd})
+				continue
+			}
+			have := &out[i]
+			have.Reads += fd.Reads
+			have.Writes += fd.Writes
+			if have.FirstRead.IsZero() {
+				have.FirstRead = fd.FirstRead
+			}
+			if !fd.LastRead.IsZero() {
+				have.LastRead = fd.LastRead
+			}
+			if have.FirstWrite.IsZero() {
+				have.FirstWrite = fd.FirstWrite
+			}
+		}
+	}
+	return out
+}
+
+// Idle is the evidence that the process's event loop is healthy: it stands in its
+// wait, or comes back to it again and again. samples counts moments seen.
+func (p *Process) Idle() (samples int, ev []analyze.Evidence) {
+	for _, tr := range p.Traces {
+		if tr.Turning() {
+			samples += 3
+			m := tr.Main
+			ev = append(ev, analyze.Cite(m.At, "strace of pid %d: its loop came back from its wait for events (epoll) %d times, %d of them with nothing to do", p.PID, m.TimedOut+m.Ready, m.TimedOut))
+		}
+	}
+	for _, st := range p.Stacks {
+		call, ok := Waiting(st.Main)
+		if !ok {
+			continue
+		}
+		samples++
+		at := st.Main.At
+		if len(st.Main.Frames) > 0 {
+			at = st.Main.Frames[0].At
+		}
+		ev = append(ev, analyze.Cite(at, "the main thread of pid %d is idle: it waits for events in %s", p.PID, call))
+	}
+	return samples, ev
+}

@@ -1,0 +1,156 @@
+// Package loop gathers what gdb and strace show of event-loop processes: where
+// their main thread stands, sample by sample, and what they read and wrote.
+package loop
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
+)
+
+// Process is one process with its samples.
+type Process struct {
+	*join.Process
+	// Stacks are samples of its threads by gdb and the like, one an artifact.
+	Stacks []*Stack
+	// Traces are its traces by strace, one an artifact.
+	Traces []*Trace
+}
+
+// Stack is one sample of all threads.
+type Stack struct {
+	Threads []*fact.Thread
+	// Main is the thread that runs main, nil if the sample does not show it.
+	Main *fact.Thread
+}
+
+// Trace is one strace of the process.
+type Trace struct {
+	Threads []*fact.Trace
+	// Main is the thread whose number is the process's.
+	Main *fact.Trace
+}
+
+var processes = analyze.Derived[[]*Process]{
+	Name:  "event loops",
+	Needs: []fact.Kind{"thread", "trace"},
+	Build: build,
+}
+
+// Of returns the processes that threads or traces were sampled of, by host and pid.
+func Of(p *analyze.Pass) []*Process { return processes.Of(p) }
+
+func build(p *analyze.Pass) []*Process {
+	b := &builder{hosts: join.HostsOf(p), ps: join.ProcessesOf(p), of: map[*join.Process]*Process{}}
+	stacks := map[fact.ID][]*fact.Thread{}
+	traces := map[fact.ID][]*fact.Trace{}
+	for t := range fact.All[fact.Thread](p.Facts) {
+		stacks[t.At.Artifact] = append(stacks[t.At.Artifact], t)
+	}
+	for t := range fact.All[fact.Trace](p.Facts) {
+		traces[t.At.Artifact] = append(traces[t.At.Artifact], t)
+	}
+	for _, a := range p.Facts.Artifacts() {
+		if threads := stacks[a.ID]; threads != nil {
+			b.stack(a.ID, threads)
+		}
+		if threads := traces[a.ID]; threads != nil {
+			b.trace(a.ID, threads)
+		}
+	}
+	slices.SortFunc(b.all, func(a, c *Process) int {
+		return cmp.Or(cmp.Compare(a.Host, c.Host), cmp.Compare(a.PID, c.PID))
+	})
+	return b.all
+}
+
+type builder struct {
+	hosts *join.Hosts
+	ps    *join.Processes
+	of    map[*join.Process]*Process
+	all   []*Process
+}
+
+func (b *builder) get(pr *join.Process) *Process {
+	if pr == nil {
+		return nil
+	}
+	have := b.of[pr]
+	if have == nil {
+		have = &Process{Process: pr}
+		b.of[pr] = have
+		b.all = append(b.all, have)
+	}
+	return have
+}
+
+func (b *builder) stack(id fact.ID, threads []*fact.Thread) {
+	host := b.hosts.OfArtifact(id)
+	// One artifact may hold several samples; a thread that comes again begins one.
+	var s *Stack
+	seen := map[int64]bool{}
+	var pr *Process
+	for _, t := range threads {
+		if t.Runtime == "go" || t.Runtime == "jvm" {
+			return // their schedulers park threads in epoll for other reasons
+		}
+		pid := t.PID.Or(0)
+		if pid == 0 {
+			pid = int64(b.named(host, id))
+		}
+		if s == nil || t.LWP.Known && seen[t.LWP.V] {
+			if pr = b.get(b.ps.Get(host, int(pid))); pr == nil {
+				return
+			}
+			s = &Stack{}
+			pr.Stacks = append(pr.Stacks, s)
+			clear(seen)
+		}
+		s.Threads = append(s.Threads, t)
+		if t.LWP.Known {
+			seen[t.LWP.V] = true
+		}
+		if t.LWP.Or(pid) == pid {
+			s.Main = t
+		}
+	}
+}
+
+func (b *builder) trace(id fact.ID, threads []*fact.Trace) {
+	host := b.hosts.OfArtifact(id)
+	pid := b.named(host, id)
+	for _, t := range threads {
+		// A thread's number that is a process of its own is the main thread.
+		if pr := b.ps.Get(host, t.PID); pr != nil && t.PID > 0 && (pid == 0 || len(threads) > 1 && t.PID < pid && b.ps.Get(host, pid) == nil) {
+			pid = t.PID
+		}
+	}
+	pr := b.get(b.ps.Get(host, pid))
+	if pr == nil {
+		return
+	}
+	tr := &Trace{Threads: threads}
+	for _, t := range threads {
+		if t.PID == pid || t.PID == 0 && len(threads) == 1 {
+			tr.Main = t
+		}
+	}
+	pr.Traces = append(pr.Traces, tr)
+}
+
+// named is the process whose number stands in the artifact's name, 0 if none.
+func (b *builder) named(host string, id fact.ID) int {
+	name := path.Base(string(id))
+	for _, w := range strings.FieldsFunc(name, func(r rune) bool { return r < '0' || r > '9' }) {
+		if n, err := strconv.Atoi(w); err == nil && len(w) > 1 && b.ps.Get(host, n) != nil {
+			return n
+		}
+	}
+	return 0
+}
