@@ -14,9 +14,17 @@ import (
 	gostucksenders "github.com/culprit-dev/culprit/analyze/rules/go/stuck-senders"
 	gounwakeable "github.com/culprit-dev/culprit/analyze/rules/go/unwakeable"
 	gowaitgroup "github.com/culprit-dev/culprit/analyze/rules/go/waitgroup"
+	incidentsignalcascade "github.com/culprit-dev/culprit/analyze/rules/incident/signal-cascade"
 	lognetworkerrno "github.com/culprit-dev/culprit/analyze/rules/log/network-errno"
 	logresourceerrno "github.com/culprit-dev/culprit/analyze/rules/log/resource-errno"
 	nodesilentservice "github.com/culprit-dev/culprit/analyze/rules/node/silent-service"
+	processexecmaxbuffer "github.com/culprit-dev/culprit/analyze/rules/process/exec-maxbuffer"
+	processoomkill "github.com/culprit-dev/culprit/analyze/rules/process/oom-kill"
+	processoperatorkill "github.com/culprit-dev/culprit/analyze/rules/process/operator-kill"
+	processorphans "github.com/culprit-dev/culprit/analyze/rules/process/orphans"
+	processsignalsender "github.com/culprit-dev/culprit/analyze/rules/process/signal-sender"
+	processsupervisorstop "github.com/culprit-dev/culprit/analyze/rules/process/supervisor-stop"
+	qualityaudit "github.com/culprit-dev/culprit/analyze/rules/quality/audit"
 	qualitycapture "github.com/culprit-dev/culprit/analyze/rules/quality/capture"
 	qualitydisjointtime "github.com/culprit-dev/culprit/analyze/rules/quality/disjoint-time"
 	qualityidentity "github.com/culprit-dev/culprit/analyze/rules/quality/identity"
@@ -50,9 +58,17 @@ func All() []*analyze.Rule {
 		gostucksenders.Rule(),
 		gounwakeable.Rule(),
 		gowaitgroup.Rule(),
+		incidentsignalcascade.Rule(),
 		lognetworkerrno.Rule(),
 		logresourceerrno.Rule(),
 		nodesilentservice.Rule(),
+		processexecmaxbuffer.Rule(),
+		processoomkill.Rule(),
+		processoperatorkill.Rule(),
+		processorphans.Rule(),
+		processsignalsender.Rule(),
+		processsupervisorstop.Rule(),
+		qualityaudit.Rule(),
 		qualitycapture.Rule(),
 		qualitydisjointtime.Rule(),
 		qualityidentity.Rule(),

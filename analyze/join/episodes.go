@@ -1,0 +1,274 @@
+package join
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+// Episode is a deadly signal that nobody asked the sender for, with all that
+// followed from it: the signals sent in answer, who ended, who was left behind.
+type Episode struct {
+	Root *Kill
+	// Also are equal signals of the same sender within seconds (pkill, a loop over
+	// pids).
+	Also []*Kill
+	// Answers are signals that victims sent on.
+	Answers []*Kill
+	// Victims are all targets, those of Root first.
+	Victims []*Process
+	// Ended are statements in logs that a victim stopped, exited or died; the line
+	// of the first victim first.
+	Ended []*fact.LogEvent
+	// Gone are victims that a later process table lacks, Later is that table.
+	Gone  []*Process
+	Later *fact.ProcessTable
+	// Survivors are processes below the first victim that outlived it, now
+	// children of pid 1 or of a subreaper, with the row that shows it.
+	Survivors []*Process
+	// Replaced are processes of a later table that run a victim's program.
+	Replaced []*Process
+	// Known is true when something other than the audit trail names a victim, so
+	// that it is part of what the bundle is about.
+	Known bool
+}
+
+var episodes = analyze.Derived[[]*Episode]{
+	Name: "signal episodes",
+	Needs: []fact.Kind{"audit_event", "process", "process_table", "log_event", "log", "host_info",
+		"socket"},
+	Build: buildEpisodes,
+}
+
+// EpisodesOf returns the signal episodes of the bundle, in the order of Signals.
+func EpisodesOf(p *analyze.Pass) []*Episode { return episodes.Of(p) }
+
+// foldWithin is how long one sender's equal signals count as one act.
+const foldWithin = 10 * time.Second
+
+func buildEpisodes(p *analyze.Pass) []*Episode {
+	s := SignalsOf(p)
+	var out []*Episode
+	for _, k := range s.All {
+		if k.Trigger != nil || !k.Deadly() || k.Relation == ToSelf || k.Role == RoleManager {
+			continue
+		}
+		if e := foldInto(out, k); e != nil {
+			e.Also = append(e.Also, k)
+			e.Answers = append(e.Answers, s.Answers(k)...)
+			continue
+		}
+		out = append(out, &Episode{Root: k, Answers: s.Answers(k)})
+	}
+	b := newFates(p)
+	for _, e := range out {
+		e.fill(b)
+	}
+	return out
+}
+
+// foldInto finds the episode that a signal belongs to: the same sender goes on,
+// with the same signal or with SIGKILL after a grace time.
+func foldInto(have []*Episode, k *Kill) *Episode {
+	for i := len(have) - 1; i >= 0; i-- {
+		e := have[i]
+		if e.Root.Host != k.Host || e.Root.Sender.PID != k.Sender.PID {
+			continue
+		}
+		last := e.Root
+		if n := len(e.Also); n > 0 {
+			last = e.Also[n-1]
+		}
+		gap := k.Event.T.Sub(last.Event.T)
+		again := slices.ContainsFunc(k.Targets, func(t *Process) bool { return e.Root.Hits(t.PID) })
+		if gap <= foldWithin && (k.Signal == e.Root.Signal || again) || again && gap <= escalateWithin {
+			return e
+		}
+		return nil
+	}
+	return nil
+}
+
+func (e *Episode) fill(b *fates) {
+	add := func(list []*Process) {
+		for _, t := range list {
+			if !slices.Contains(e.Victims, t) {
+				e.Victims = append(e.Victims, t)
+			}
+		}
+	}
+	for _, k := range slices.Concat([]*Kill{e.Root}, e.Also, e.Answers) {
+		add(k.Targets)
+	}
+	trail := e.Root.Event.At.Artifact
+	for _, v := range e.Victims {
+		e.Known = e.Known || slices.ContainsFunc(v.At, func(r fact.Ref) bool { return r.Artifact != trail })
+	}
+	e.Ended = b.ended(e)
+	e.later(b)
+}
+
+// Escalated is the SIGKILL that followed the first signal to the same target, nil
+// if there was none.
+func (e *Episode) Escalated() *Kill {
+	for _, k := range slices.Concat(e.Also, e.Answers) {
+		if k.Signal == "SIGKILL" && k.Sender.PID == e.Root.Sender.PID && len(k.Targets) > 0 && e.Root.Hits(k.Targets[0].PID) {
+			return k
+		}
+	}
+	return nil
+}
+
+// fates knows what became of processes.
+type fates struct {
+	ps     *Processes
+	hosts  *Hosts
+	clocks *Clocks
+	order  *Samples
+	stops  []*fact.LogEvent // that say somebody stopped
+	tables []*fact.ProcessTable
+}
+
+func newFates(p *analyze.Pass) *fates {
+	b := &fates{ps: ProcessesOf(p), hosts: HostsOf(p), clocks: ClocksOf(p), order: SamplesOf(p)}
+	for e := range fact.All[fact.LogEvent](p.Facts) {
+		if slices.Contains(e.Signs, fact.SignStop) || slices.Contains(e.Signs, fact.SignSignal) {
+			b.stops = append(b.stops, e)
+		}
+	}
+	for t := range fact.All[fact.ProcessTable](p.Facts) {
+		b.tables = append(b.tables, t)
+	}
+	slices.SortStableFunc(b.tables, func(x, y *fact.ProcessTable) int { return b.order.Compare(x.At.Artifact, y.At.Artifact) })
+	return b
+}
+
+// endedWithin is how long after a signal a victim's end counts as its effect.
+const endedWithin = 100 * time.Second
+
+// maxEnded bounds the log lines of one episode.
+const maxEnded = 12
+
+// ended lists log lines of the host that state the end of a victim, or that a
+// victim's own log says it received the signal.
+func (b *fates) ended(e *Episode) []*fact.LogEvent {
+	var out []*fact.LogEvent
+	for _, l := range b.stops {
+		if len(out) >= maxEnded {
+			break
+		}
+		if b.hosts.Of(l.At) != e.Root.Host || !b.names(l, e) {
+			continue
+		}
+		at, off, ok := b.clocks.UTC(l.At.Artifact, l.Time)
+		if !ok && l.Known() || ok && e.Root.At.IsZero() {
+			continue
+		}
+		if gap := at.Sub(e.Root.At); ok && (gap < -off-2*time.Second || gap > endedWithin) {
+			continue
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// names reports whether a log line is about a victim.
+func (b *fates) names(l *fact.LogEvent, e *Episode) bool {
+	for _, v := range e.Victims {
+		if slices.Contains(l.PIDs, v.PID) || l.PID.Known && l.PID.V == int64(v.PID) {
+			return true
+		}
+		if l.Signal == e.Root.Signal && slices.Contains(v.Logs, l.At.Artifact) {
+			return true
+		}
+	}
+	return false
+}
+
+// later compares the tables before and after: who is gone, who stayed as an
+// orphan, who came instead.
+func (e *Episode) later(b *fates) {
+	after := b.tableAfter(e)
+	if after == nil {
+		return
+	}
+	e.Later = after
+	inAfter := func(p *Process) *fact.Process {
+		for _, r := range p.Rows {
+			if r.At.Artifact == after.At.Artifact && r.At.Line >= after.At.Line {
+				return r
+			}
+		}
+		return nil
+	}
+	for _, v := range e.Victims {
+		if len(v.Rows) > 0 && inAfter(v) == nil {
+			e.Gone = append(e.Gone, v)
+		}
+	}
+	for _, v := range e.Root.Targets {
+		if slices.Contains(e.Gone, v) || e.Root.Signal == "SIGKILL" {
+			e.survivors(v, inAfter)
+		}
+	}
+	for _, p := range b.ps.OnHost(e.Root.Host) {
+		row := inAfter(p)
+		if row == nil || slices.Contains(e.Victims, p) || slices.Contains(e.Survivors, p) || len(p.Rows) > 1 {
+			continue
+		}
+		if slices.ContainsFunc(e.Victims, func(v *Process) bool { return v.Command != "" && v.Command == p.Command }) {
+			e.Replaced = append(e.Replaced, p)
+		}
+	}
+}
+
+func (e *Episode) survivors(v *Process, inAfter func(*Process) *fact.Process) {
+	for _, c := range v.Children {
+		row := inAfter(c)
+		if row == nil || slices.Contains(e.Survivors, c) {
+			continue
+		}
+		e.Survivors = append(e.Survivors, c)
+		e.survivors(c, inAfter)
+	}
+}
+
+// tableAfter is the last process table of the host, if it can be compared with an
+// earlier one: both hold a process that is still the same.
+func (b *fates) tableAfter(e *Episode) *fact.ProcessTable {
+	var mine []*fact.ProcessTable
+	for _, t := range b.tables {
+		if b.hosts.Of(t.At) == e.Root.Host && t.Tool != "pidstat" && t.Rows > 0 {
+			mine = append(mine, t)
+		}
+	}
+	if len(mine) < 2 || mine[0].At.Artifact == mine[len(mine)-1].At.Artifact && mine[0] == mine[len(mine)-1] {
+		return nil
+	}
+	last := mine[len(mine)-1]
+	if slices.ContainsFunc(e.Root.Targets, func(t *Process) bool { return t.onlyIn(last) }) {
+		return nil // the target was started after the earlier table; nothing to compare
+	}
+	return last
+}
+
+func (p *Process) onlyIn(t *fact.ProcessTable) bool {
+	return len(p.Rows) > 0 && !slices.ContainsFunc(p.Rows, func(r *fact.Process) bool { return r.At.Artifact != t.At.Artifact })
+}
+
+// Tree is a process with its ancestors, nearest first, as one line: "30000 (node
+// ssr) < 29986 (node index.js) < 29974 (GOD v2.3.0)".
+func (p *Process) Tree() string {
+	var parts []string
+	for _, a := range append([]*Process{p}, p.Ancestors()...) {
+		if len(parts) == 6 {
+			parts = append(parts, "...")
+			break
+		}
+		parts = append(parts, strings.TrimPrefix(a.String(), "process "))
+	}
+	return strings.Join(parts, " < ")
+}
