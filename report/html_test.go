@@ -47,7 +47,7 @@ func TestHTMLTellsTheStory(t *testing.T) {
 	page := encode(t, "html", sample(), Options{})
 	last := 0
 	for _, want := range []string{
-		"<b>2 root causes found</b>", "Root cause 1: Lock 0xc000771900", "<ol class=\"chain\">", "goroutine.txt:120",
+		"<b>2 root causes found</b>", "Root cause 1: lock 0xc000771900 of process 3989", "<b>Lock 0xc000771900 was never released", "<ol class=\"chain\">", "goroutine.txt:120",
 		"follows from step 1: a process that waits for the lock does not read", "push.pcap#301", "What speaks against it", "What is missing", "Fix", "What raised the odds",
 		"Root cause 2", "What to collect next", "Other findings", "<svg", "advertises a window of zero", "Not read, or not read whole", "heap.pb.gz", "Could not judge", "panic: index out of range",
 	} {

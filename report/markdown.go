@@ -79,7 +79,11 @@ func (m *markdown) story(i int) {
 	if len(m.stories) > 1 {
 		title = fmt.Sprintf("%s %d", title, i+1)
 	}
-	m.p("## %s: %s\n\n", title, mdText(s.lead.Title))
+	m.p("## %s: %s\n\n", title, mdText(s.lead.Subject))
+	if len(m.stories) > 1 {
+		// The verdict is the title of a single story.
+		m.p("**%s**\n\n", mdText(sentence(s.lead.Title)))
+	}
 	m.p("%s\n\n", facts(s.lead))
 	m.detail(s.lead)
 	m.chain(s)
@@ -96,9 +100,9 @@ func (m *markdown) story(i int) {
 	}
 }
 
-// facts is the line below a title: about what, how bad, how sure and when.
+// facts is the line below a title: how bad, how sure and when.
 func facts(f *analyze.Finding) string {
-	out := fmt.Sprintf("**About** %s · **severity** %s · **confidence** %s · **rule** %s", mdText(f.Subject), f.Severity, f.Confidence, mdCode(f.Rule))
+	out := fmt.Sprintf("**Severity** %s · **confidence** %s · **rule** %s", f.Severity, f.Confidence, mdCode(f.Rule))
 	if p := period(f.From, f.To); p != "" {
 		out += " · **when** " + p
 	}

@@ -14,7 +14,7 @@ func (m *markdown) timeline() {
 	m.p("## Timeline\n\nTimes are UTC.\n\n| Time | Event | Source |\n|---|---|---|\n")
 	n := m.most(len(list), timelineEntries)
 	for _, e := range list[:n] {
-		m.p("| %s%s | %s | %s |\n", clock(e.Time), parens(doubt(e.Basis, e.Uncertainty)), mdText(e.Text), mdCellCode(citation(e.Source)))
+		m.p("| %s%s | %s | %s |\n", clock(e.Time), parens(doubt(e.Basis, e.Uncertainty)), mdCell(e.Text), mdCellCode(citation(e.Source)))
 	}
 	if n < len(list) {
 		m.p("\n%d more entries are in the JSON report.\n", len(list)-n)
@@ -38,7 +38,7 @@ func (m *markdown) artifacts() {
 		m.p("Not read, or not read whole:\n\n| Artifact | State | Read by | Why |\n|---|---|---|---|\n")
 		n := m.most(len(bad), troubledShown)
 		for _, g := range bad[:n] {
-			m.p("| %s | %s | %s | %s |\n", m.names(g.Paths), g.Status, mdText(g.Parser), mdText(g.Why))
+			m.p("| %s | %s | %s | %s |\n", m.names(g.Paths), g.Status, mdCell(g.Parser), mdCell(g.Why))
 		}
 		if n < len(bad) {
 			m.p("\nMore are in the JSON report.\n")
@@ -48,7 +48,7 @@ func (m *markdown) artifacts() {
 	if groups := m.whole(); len(groups) > 0 {
 		m.p("Read whole:\n\n| Read by | Artifacts | Size | Facts |\n|---|---|---|---|\n")
 		for _, g := range groups {
-			m.p("| %s | %s | %s | %d |\n", mdText(g.parser), m.names(g.paths), size(g.bytes), g.facts)
+			m.p("| %s | %s | %s | %d |\n", mdCell(g.parser), m.names(g.paths), size(g.bytes), g.facts)
 		}
 		m.p("\n")
 	}
@@ -84,7 +84,7 @@ func (m *markdown) ruleSections() {
 			if g.status == analyze.RuleFailed {
 				why = "failed: " + why
 			}
-			m.p("| %s | %s | %s |\n", codes(g.rules, mdCellCode), mdText(why), strings.Join(next, " or "))
+			m.p("| %s | %s | %s |\n", codes(g.rules, mdCellCode), mdCell(why), strings.Join(next, " or "))
 		}
 		m.p("\n")
 	}

@@ -27,8 +27,8 @@ func skeleton(source string) string {
 	var b strings.Builder
 	depth := 0
 	_ = ast.Walk(doc, func(n ast.Node, enter bool) (ast.WalkStatus, error) {
-		if n.Kind() == ast.KindText || n.Kind() == ast.KindString {
-			return ast.WalkContinue, nil
+		if n.Kind() == ast.KindText || n.Kind() == ast.KindString || n.Kind() == ast.KindCodeSpan {
+			return ast.WalkContinue, nil // text; a code span may not hold anything else
 		}
 		if !enter {
 			depth--
@@ -165,14 +165,28 @@ func FuzzMarkdown(f *testing.F) {
 // TestHostileTextIsShown: escaping must not eat what it escapes.
 func TestHostileTextIsShown(t *testing.T) {
 	for _, p := range payloads {
-		if strings.ContainsAny(p, "\n\r\t") || strings.TrimSpace(p) != p || visible(p) != p {
-			continue
+		if strings.ContainsAny(p, "\n\r\t") || strings.TrimSpace(p) != p || visible(p) != p || mdText("y "+p) != mdEscape("y "+p) {
+			continue // code spans have a test of their own
 		}
 		var b bytes.Buffer
 		require.NoError(t, goldmark.New(goldmark.WithExtensions(extension.GFM)).Convert([]byte("x: "+mdText("y "+p)), &b))
 		unescape := strings.NewReplacer("&lt;", "<", "&gt;", ">", "&quot;", `"`, "&amp;", "&")
 		assert.Equal(t, "<p>x: y "+p+"</p>\n", unescape.Replace(b.String()), "%q", p)
 	}
+}
+
+func TestCodeSpansInText(t *testing.T) {
+	for in, want := range map[string]string{
+		"write `defer mu.Unlock()` behind it": "write `defer mu.Unlock()` behind it",
+		"`a|b` and *c* `d_`":                  "`a|b` and \\*c\\* `d_`",
+		"`x`- y":                              "`x`- y",
+		"one ` only":                          "one \\` only",
+		"none `` here":                        "none \\`\\` here",
+	} {
+		assert.Equal(t, want, mdText(in))
+	}
+	assert.Equal(t, "`a\\|b` c \\| d", mdCell("`a|b` c | d"))
+	assert.Equal(t, `a\\\|b`, mdCellCode(`a\|b`), "renderers disagree about a backslash before a pipe in code")
 }
 
 func TestMarkdownOrder(t *testing.T) {
@@ -267,7 +281,7 @@ func TestVerdictsWithoutCause(t *testing.T) {
 	r.Findings[0].Causes, r.Findings[0].Role = nil, analyze.Context
 	r.Verdict = analyze.Verdict{Status: analyze.StatusSymptoms, Summary: "A window is zero, but nothing in the bundle explains it."}
 	md := encode(t, "md", r, Options{})
-	assert.Contains(t, md, "## Unexplained: 172.17.0.3:49001 advertises a zero window")
+	assert.Contains(t, md, "## Unexplained: 172.17.0.3:49001")
 }
 
 // TestCirclesEnd: no run makes a circle of causes, but a file may hold one.

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -9,9 +10,40 @@ import (
 // mdText makes a text literal in running Markdown: after rendering it reads as it
 // is, and it neither starts a block nor makes markup, HTML or a link. Characters
 // are escaped only where they could mean something, so that the source, which
-// people read too, stays readable: snake_case and "->" are left alone.
-func mdText(s string) string {
+// people read too, stays readable: snake_case and "->" are left alone. What stands
+// between two backticks becomes a code span: rules write names so, and code is as
+// inert as text.
+func mdText(s string) string { return mdSpans(s, mdCode) }
+
+// mdCell is mdText within a table.
+func mdCell(s string) string { return mdSpans(s, mdCellCode) }
+
+func mdSpans(s string, code func(string) string) string {
 	s = strings.TrimSpace(oneLine(s))
+	parts := strings.Split(s, "`")
+	// Runs of backticks and one without a partner are no spans.
+	if len(parts)%2 == 0 || len(parts) == 1 || slices.ContainsFunc(parts[1:len(parts)-1], blank) {
+		return mdEscape(s)
+	}
+	var b strings.Builder
+	for i, p := range parts {
+		if i%2 == 1 {
+			b.WriteString(code(p))
+			continue
+		}
+		// What follows a span does not begin a line.
+		if i > 0 {
+			p = "x" + p
+		}
+		b.WriteString(mdEscape(p)[min(i, 1):])
+	}
+	return b.String()
+}
+
+func blank(s string) bool { return strings.TrimSpace(s) == "" }
+
+// mdEscape makes a line of text literal, backticks too.
+func mdEscape(s string) string {
 	var b strings.Builder
 	b.Grow(len(s) + 16)
 	for i, r := range s {
@@ -75,7 +107,12 @@ func mdCode(s string) string {
 }
 
 // mdCellCode is mdCode within a table, where a pipe ends the cell even in code.
-func mdCellCode(s string) string { return strings.ReplaceAll(mdCode(s), "|", `\|`) }
+func mdCellCode(s string) string {
+	if strings.Contains(s, `\|`) {
+		return mdEscape(oneLine(s)) // renderers disagree about these two in code
+	}
+	return strings.ReplaceAll(mdCode(s), "|", `\|`)
+}
 
 // mdFence is text as a code block, each line indented. The fence is longer than
 // any run of backticks inside.

@@ -127,8 +127,13 @@ func (t *terminal) story(i int) {
 	if len(t.stories) > 1 {
 		title = fmt.Sprintf("%s %d", title, i+1)
 	}
-	t.title(title)
-	t.para("  ", bold, sentence(s.lead.Title))
+	if len(t.stories) > 1 {
+		t.title(title)
+		t.para("  ", bold, sentence(s.lead.Title))
+	} else {
+		// The verdict is the title of a single story.
+		t.title(title + ": " + oneLine(s.lead.Subject))
+	}
 	t.para("  ", dim, strings.Join([]string{s.lead.Severity.String(), s.lead.Confidence.String(), s.lead.Rule, period(s.lead.From, s.lead.To)}, "  "))
 	for _, p := range paragraphs(s.lead.Detail) {
 		t.p("\n")

@@ -125,7 +125,7 @@ stop_capture() {
 # listed: the bundle says nothing else about the machine.
 common() {
 	date -u '+%F %T.%N %Z %z' >"$bundle/date.txt"
-	uname -srm >"$bundle/uname.txt"
+	uname -a >"$bundle/uname.txt"
 	ps jf -p "$(echo "$@" | tr ' ' ',')" >"$bundle/ps_jf.txt" || true
 }
 
