@@ -34,33 +34,3 @@ type Input struct {
 
 // ID is the artifact's identity.
 func (in *Input) ID() fact.ID { return fact.ID(in.Path) }
-
-// Manifest is what the collector of a bundle says about it (culprit.yaml). All of
-// it is optional.
-type Manifest struct {
-	// Summary is a sentence about the incident; From and To its window.
-	Summary  string    `json:"summary,omitempty"`
-	From, To time.Time `json:"-"`
-	// Collected is when the bundle was made, zero if unknown.
-	Collected time.Time `json:"-"`
-	// Zone is the zone of wall clocks that do not say theirs, nil if unknown.
-	Zone *time.Location `json:"-"`
-	// Hosts maps a path prefix to the host it comes from.
-	Hosts []HostRule `json:"hosts,omitempty"`
-	// Expected is the inventory: peers, listeners and versions.
-	Expected []Expectation `json:"expected,omitempty"`
-	// Ref is where the manifest stands.
-	Ref fact.Ref `json:"-"`
-}
-
-// HostRule assigns the artifacts below a path prefix to a host.
-type HostRule struct {
-	Prefix, Host string
-	Zone         *time.Location
-}
-
-// Expectation is one item of an inventory.
-type Expectation struct {
-	What, Name, Value string
-	Ref               fact.Ref
-}

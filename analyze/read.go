@@ -19,6 +19,8 @@ type Facts struct {
 	Artifacts []ArtifactStatus
 	// Limits lists limits that were hit, in words.
 	Limits []string
+	// Manifest is what the collector said, nil if nothing.
+	Manifest *Manifest
 
 	inputs   map[fact.ID]*parsed
 	readable bool
@@ -31,43 +33,39 @@ type parsed struct {
 	shard  *fact.Shard
 	status ArtifactStatus
 	inner  []*Input
+	forced string // the parser that the input or the manifest named, "" if none
 }
 
 // Read sniffs and parses inputs and seals their facts, without applying rules.
 func Read(ctx context.Context, inputs []*Input, cfg Config) (*Facts, error) {
+	return ReadFrom(ctx, Inputs(inputs, cfg.Manifest), cfg)
+}
+
+// ReadFrom is Read for inputs that are still being found.
+func ReadFrom(ctx context.Context, src Source, cfg Config) (*Facts, error) {
 	cfg.Limits = cfg.Limits.withDefaults()
 	cfg.Jobs = max(cfg.Jobs, 1)
 	meter := &meter{report: cfg.Progress}
-	paths := map[string]bool{}
-	for _, in := range inputs {
-		if paths[in.Path] {
-			return nil, fmt.Errorf("two inputs have the path %q", in.Path)
-		}
-		paths[in.Path] = true
-		meter.expect(in)
-	}
 	out := &Facts{inputs: map[fact.ID]*parsed{}}
-	var all []*parsed
+	all, manifest, err := gather(ctx, src, &cfg, meter)
+	if err != nil {
+		return nil, err
+	}
+	out.Manifest = manifest
+	paths := map[string]bool{}
+	for _, d := range all {
+		paths[d.in.Path] = true
+	}
 	// Artifacts inside artifacts are read in waves, one a level of nesting, so
 	// that the order never depends on which parser was faster.
-	for depth, wave := 0, inputs; len(wave) > 0; depth++ {
-		done := make([]*parsed, len(wave))
-		// Large artifacts first: the longest job decides when the wave ends.
-		order := bySize(wave)
-		err := parallel(ctx, cfg.Jobs, len(wave), func(i int) {
-			done[order[i]] = parseOne(ctx, wave[order[i]], &cfg, meter)
-		})
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, done...)
-		wave = nil
-		for _, d := range done {
+	for depth, last, given := 0, all, len(all); len(last) > 0; depth++ {
+		var wave []*Input
+		for _, d := range last {
 			for _, in := range d.inner {
 				switch {
 				case paths[in.Path]:
 					d.status.Issues = append(d.status.Issues, fmt.Sprintf("a second embedded artifact is named %q: not read", in.Path))
-				case depth >= cfg.Limits.EmbedDepth || len(paths)-len(inputs) >= cfg.Limits.Embedded:
+				case depth >= cfg.Limits.EmbedDepth || len(paths)-given >= cfg.Limits.Embedded:
 					d.status.Issues = append(d.status.Issues, fmt.Sprintf("embedded artifact %q not read: limit of %d artifacts, %d levels", in.Path, cfg.Limits.Embedded, cfg.Limits.EmbedDepth))
 					out.Limits = append(out.Limits, fmt.Sprintf("%s: embedded artifacts beyond the limit were not read", d.in.Path))
 				default:
@@ -76,12 +74,22 @@ func Read(ctx context.Context, inputs []*Input, cfg Config) (*Facts, error) {
 				}
 			}
 		}
+		last = make([]*parsed, len(wave))
+		// Large artifacts first: the longest job decides when the wave ends.
+		order := bySize(wave)
+		err := parallel(ctx, cfg.Jobs, len(wave), func(i int) {
+			last[order[i]] = parseOne(ctx, wave[order[i]], manifest.parser(wave[order[i]]), &cfg, meter)
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, last...)
 	}
 	slices.SortFunc(all, func(a, b *parsed) int { return strings.Compare(a.in.Path, b.in.Path) })
 	var arts []fact.Artifact
 	var shards []*fact.Shard
 	for _, d := range all {
-		a := fact.Artifact{ID: d.in.ID(), Parser: d.status.Parser, Facts: d.status.Facts, Partial: d.status.Status == ArtifactPartial, Host: d.in.Host}
+		a := fact.Artifact{ID: d.in.ID(), Parser: d.status.Parser, Facts: d.status.Facts, Partial: d.status.Status == ArtifactPartial, Host: manifest.host(d.in)}
 		if !d.in.ModTime.IsZero() {
 			a.ModTime = fact.Time{T: d.in.ModTime.UTC(), Basis: fact.FileTime}
 		}
@@ -105,9 +113,9 @@ func bySize(in []*Input) []int {
 	return order
 }
 
-// parseOne picks the parser of one artifact and runs it.
-func parseOne(ctx context.Context, in *Input, cfg *Config, m *meter) *parsed {
-	d := &parsed{in: in, status: ArtifactStatus{Path: in.Path, Bytes: max(in.Size, 0)}}
+// parseOne picks the parser of one artifact, unless one is named, and runs it.
+func parseOne(ctx context.Context, in *Input, forced string, cfg *Config, m *meter) *parsed {
+	d := &parsed{in: in, forced: forced, status: ArtifactStatus{Path: in.Path, Bytes: max(in.Size, 0)}}
 	if in.Note != "" {
 		d.status.Issues = append(d.status.Issues, in.Note)
 	}
@@ -129,7 +137,10 @@ func parseOne(ctx context.Context, in *Input, cfg *Config, m *meter) *parsed {
 	case len(head.Bytes) == 0:
 		return fail(ArtifactSkipped, errors.New("empty file"))
 	}
-	candidates := pick(cfg.Parsers, in, head)
+	candidates := pick(cfg.Parsers, forced, head)
+	if len(candidates) == 0 && forced != "" {
+		return fail(ArtifactFailed, fmt.Errorf("no parser is named %q", forced))
+	}
 	if len(candidates) == 0 {
 		return fail(ArtifactUnclaimed, errors.New(unclaimedWhy(head)))
 	}
@@ -213,15 +224,15 @@ func peek(in *Input) (Head, error) {
 
 // pick orders the parsers that claim an artifact, surest first; among equals the
 // configured order decides.
-func pick(parsers []*Parser, in *Input, head Head) []*Parser {
+func pick(parsers []*Parser, forced string, head Head) []*Parser {
 	type claim struct {
 		p *Parser
 		m Match
 	}
 	var claims []claim
 	for _, p := range parsers {
-		if in.Parser != "" {
-			if p.Name == in.Parser {
+		if forced != "" {
+			if p.Name == forced {
 				return []*Parser{p}
 			}
 			continue
@@ -264,6 +275,8 @@ type meter struct {
 }
 
 func (m *meter) expect(in *Input) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if in.Size < 0 || m.total < 0 {
 		m.total = -1
 		return

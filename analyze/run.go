@@ -52,6 +52,12 @@ var ErrUnusable = errors.New("nothing in the bundle could be read")
 // could be read. What goes wrong inside an artifact or a rule is part of the
 // Result.
 func Run(ctx context.Context, inputs []*Input, cfg Config) (*Result, error) {
+	return RunFrom(ctx, Inputs(inputs, cfg.Manifest), cfg)
+}
+
+// RunFrom is Run for inputs that are still being found. What the source says of
+// the manifest comes before Config.Manifest.
+func RunFrom(ctx context.Context, src Source, cfg Config) (*Result, error) {
 	cfg.Limits = cfg.Limits.withDefaults()
 	if cfg.Jobs <= 0 {
 		cfg.Jobs = runtime.GOMAXPROCS(0)
@@ -63,10 +69,11 @@ func Run(ctx context.Context, inputs []*Input, cfg Config) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	read, err := Read(ctx, inputs, cfg)
+	read, err := ReadFrom(ctx, src, cfg)
 	if err != nil {
 		return nil, err
 	}
+	cfg.Manifest = read.Manifest
 	run := &runState{
 		store: read.Store, findings: map[string][]*Finding{},
 		thresholds: cfg.Thresholds, manifest: cfg.Manifest, limits: cfg.Limits,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
@@ -21,7 +22,8 @@ type Options struct {
 	Sum bool
 }
 
-// Bundle is an opened bundle. Its inputs can be opened until Close.
+// Bundle is a bundle that is open or being opened. Its inputs can be opened until
+// Close.
 type Bundle struct {
 	// Name is the base name of the argument, "stdin" for a stream.
 	Name string
@@ -33,32 +35,68 @@ type Bundle struct {
 	// all the same.
 	ManifestErr error
 
+	args    []string
+	opt     Options
 	spool   *spool
 	closers []io.Closer
 	sum     *summer
 }
 
-// Open opens archives, directories, files or "-" as one bundle. It fails when an
+// New is a bundle of archives, directories, files or "-" that Source will open.
+func New(args []string, opt Options) *Bundle {
+	b := &Bundle{args: args, opt: opt, spool: &spool{dir: opt.TempDir}, sum: newSummer(opt.Sum)}
+	if len(args) > 0 {
+		b.Name = bundleName(args)
+	}
+	return b
+}
+
+// Open opens a bundle and returns when all its inputs are there. It fails when an
 // argument cannot be opened at all and when ctx ends. What goes wrong with an
 // entry is said by that entry's Input.Err or Input.Note. The caller closes the
 // bundle.
 func Open(ctx context.Context, args []string, opt Options) (*Bundle, error) {
-	if len(args) == 0 {
-		return nil, errors.New("open bundle: no file named")
+	b := New(args, opt)
+	if err := b.open(ctx, nil); err != nil {
+		return nil, errors.Join(err, b.Close())
 	}
-	o := newOpener(ctx, opt)
-	for _, a := range arguments(args) {
+	return b, nil
+}
+
+// Source opens a bundle of New while a run reads it already: it is an
+// analyze.Source. A large entry of a compressed archive is read while it is being
+// unpacked. The fields of the bundle are set when it returns. It is called once.
+func (b *Bundle) Source(ctx context.Context, yield func(...*analyze.Input)) (*analyze.Manifest, error) {
+	early := map[*analyze.Input]bool{}
+	err := b.open(ctx, func(in *analyze.Input) {
+		early[in] = true
+		yield(in)
+	})
+	if err != nil {
+		return nil, err
+	}
+	yield(slices.DeleteFunc(slices.Clone(b.Inputs), func(in *analyze.Input) bool { return early[in] })...)
+	return b.Manifest, nil
+}
+
+// open fills the bundle. early, if not nil, is called with inputs that can be
+// read although they still grow.
+func (b *Bundle) open(ctx context.Context, early func(*analyze.Input)) error {
+	if len(b.args) == 0 {
+		return errors.New("open bundle: no file named")
+	}
+	o := newOpener(ctx, b, early)
+	for _, a := range arguments(b.args) {
 		if err := o.argument(a); err != nil {
-			return nil, errors.Join(err, o.b.Close())
+			return err
 		}
 		if err := ctx.Err(); err != nil {
-			return nil, errors.Join(err, o.b.Close())
+			return err
 		}
 	}
-	o.b.Name = bundleName(args)
 	o.manifest()
-	o.b.sum.start(ctx)
-	return o.b, nil
+	b.sum.start(ctx)
+	return nil
 }
 
 // SHA256 identifies the content: for one file (an archive too) and for a stream

@@ -77,7 +77,7 @@ func (o *opener) store(r io.Reader, announced int64, growing func(*content)) (*c
 }
 
 // storeLarge writes head and then r to the spool, up to limit bytes.
-func (o *opener) storeLarge(head []byte, r io.Reader, limit, announced int64, growing func(*content)) (*content, error) {
+func (o *opener) storeLarge(head []byte, r io.Reader, limit, announced int64, growing func(*content)) (c *content, err error) {
 	e, err := o.b.spool.begin()
 	if err != nil {
 		return nil, err
@@ -85,13 +85,20 @@ func (o *opener) storeLarge(head []byte, r io.Reader, limit, announced int64, gr
 	if growing != nil {
 		growing(&content{ReaderAt: e, size: announced})
 	}
-	tail := o.copy(e, io.MultiReader(bytes.NewReader(head), r), limit)
-	o.stored += e.size
-	if err := e.finish(tail); err != nil {
-		return nil, err
-	}
+	tail := errPanic
+	defer func() {
+		o.stored += e.size
+		if ferr := e.finish(tail); ferr != nil {
+			c, err = nil, ferr
+		}
+	}()
+	tail = o.copy(e, io.MultiReader(bytes.NewReader(head), r), limit)
 	return &content{ReaderAt: e, size: e.size, tail: tail}, nil
 }
+
+// errPanic ends an entry whose decompressor panicked, so that nobody waits for
+// more of it.
+var errPanic = errors.New("unpacking panicked")
 
 // copy copies up to limit bytes. It returns what ended the copy early, nil if
 // that was the end of r.

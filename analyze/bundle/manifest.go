@@ -50,8 +50,7 @@ const (
 	maxBrackets = 32
 )
 
-// manifest reads culprit.yaml, the one nearest to the root, and applies it to
-// the inputs.
+// manifest reads culprit.yaml, the one nearest to the root.
 func (o *opener) manifest() {
 	in := findManifest(o.b.Inputs)
 	if in == nil {
@@ -68,7 +67,7 @@ func (o *opener) manifest() {
 		return
 	}
 	in.Note = "the bundle's manifest"
-	o.b.Manifest = file.apply(in, o.b.Inputs)
+	o.b.Manifest = file.manifest(in)
 }
 
 func findManifest(inputs []*analyze.Input) *analyze.Input {
@@ -171,9 +170,9 @@ func firstLines(s string) string {
 	return s
 }
 
-// apply makes the manifest and writes hosts and parsers into the inputs. Paths
-// in the file count from the folder where it stands.
-func (f *manifestFile) apply(at *analyze.Input, inputs []*analyze.Input) *analyze.Manifest {
+// manifest is the file in the engine's terms. Paths in the file count from the
+// folder where it stands.
+func (f *manifestFile) manifest(at *analyze.Input) *analyze.Manifest {
 	dir := strings.TrimSuffix(at.Path, path.Base(at.Path))
 	m := &analyze.Manifest{
 		Summary: f.Summary, From: f.From.Time, To: f.To.Time, Collected: f.Collected.Time,
@@ -189,27 +188,10 @@ func (f *manifestFile) apply(at *analyze.Input, inputs []*analyze.Input) *analyz
 		e.Ref.Artifact = at.ID()
 		m.Expected = append(m.Expected, analyze.Expectation(e))
 	}
-	for _, in := range inputs {
-		in.Host = hostOf(m.Hosts, in.Path)
-		for _, p := range f.Files {
-			if in.Path == dir+p.Path {
-				in.Parser = p.Parser
-				in.Host = cmp.Or(p.Host, in.Host)
-			}
-		}
+	for _, p := range f.Files {
+		m.Files = append(m.Files, analyze.FileRule{Path: dir + p.Path, Parser: p.Parser, Host: p.Host})
 	}
 	return m
-}
-
-// hostOf is the host of the longest prefix.
-func hostOf(rules []analyze.HostRule, p string) string {
-	best, host := -1, ""
-	for _, r := range rules {
-		if len(r.Prefix) > best && strings.HasPrefix(p, r.Prefix) {
-			best, host = len(r.Prefix), r.Host
-		}
-	}
-	return host
 }
 
 // moment is a time with its zone.

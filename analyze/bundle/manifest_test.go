@@ -49,12 +49,11 @@ func TestManifest(t *testing.T) {
 	require.Equal(t, "Asia/Shanghai", m.Zone.String())
 	_, offset := time.Unix(0, 0).In(m.Hosts[1].Zone).Zone()
 	require.Equal(t, -(5*3600 + 30*60), offset)
-	for path, host := range map[string]string{
-		"inc/app.log": "gateway", "inc/push/ss.txt": "push-node-3", "inc/push/sidecar/ss.txt": "sidecar", "inc/push/copied.txt": "bastion",
-	} {
-		require.Equal(t, host, input(t, b, path).Host, path)
-	}
-	require.Equal(t, "ss", input(t, b, "inc/odd.txt").Parser)
+	require.Equal(t, "inc/", m.Hosts[0].Prefix)
+	require.Equal(t, "inc/push/sidecar/", m.Hosts[2].Prefix)
+	require.Equal(t, []analyze.FileRule{
+		{Path: "inc/odd.txt", Parser: "ss"}, {Path: "inc/push/copied.txt", Host: "bastion"},
+	}, m.Files)
 	line := func(n int, offset int64) fact.Ref {
 		return fact.Ref{Artifact: "inc/culprit.yaml", Line: n, Offset: offset}
 	}

@@ -16,9 +16,9 @@ import (
 // opener fills a bundle. It works on one entry at a time.
 type opener struct {
 	ctx    context.Context
-	opt    Options
 	limits Limits
 	b      *Bundle
+	early  func(*analyze.Input)
 	names  *names
 
 	entries  int   // looked at so far
@@ -28,11 +28,8 @@ type opener struct {
 	full     bool // no entry is taken any more
 }
 
-func newOpener(ctx context.Context, opt Options) *opener {
-	return &opener{
-		ctx: ctx, opt: opt, limits: opt.Limits.withDefaults(), names: newNames(),
-		b: &Bundle{spool: &spool{dir: opt.TempDir}, sum: newSummer(opt.Sum)},
-	}
+func newOpener(ctx context.Context, b *Bundle, early func(*analyze.Input)) *opener {
+	return &opener{ctx: ctx, limits: b.opt.Limits.withDefaults(), names: newNames(), b: b, early: early}
 }
 
 // entry is a file on its way to become inputs.
@@ -77,8 +74,8 @@ func (o *opener) count() error {
 }
 
 // leaf adds an input.
-func (o *opener) leaf(e entry, c *content) {
-	o.add(e, &analyze.Input{Size: c.size, Open: c.open})
+func (o *opener) leaf(e entry, c *content) *analyze.Input {
+	return o.add(e, &analyze.Input{Size: c.size, Open: c.open})
 }
 
 // reject adds an input that cannot be read, with the reason.
@@ -86,12 +83,13 @@ func (o *opener) reject(e entry, err error) {
 	o.add(e, &analyze.Input{Err: err})
 }
 
-func (o *opener) add(e entry, in *analyze.Input) {
+func (o *opener) add(e entry, in *analyze.Input) *analyze.Input {
 	in.Path, in.ModTime, in.Note = o.names.unique(e.path), e.time, e.note
 	if in.Path != e.path {
 		in.Note = fmt.Sprintf("the bundle holds several entries named %q", e.path)
 	}
 	o.b.Inputs = append(o.b.Inputs, in)
+	return in
 }
 
 // cut adds what is missing of an entry or an archive, unless the job was ended
@@ -107,19 +105,25 @@ func (o *opener) cut(e entry, err error) error {
 	return nil
 }
 
-// argument opens one argument of the command line.
-func (o *opener) argument(a argument) error {
+// argument opens one argument of the command line. A panic of a library that
+// unpacks ends this argument, not the run.
+func (o *opener) argument(a argument) (err error) {
 	e := entry{path: a.label}
+	defer func() {
+		if v := recover(); v != nil {
+			err = ended(o.cut(e, fmt.Errorf("unpacking panicked: %v", v)))
+		}
+	}()
 	if a.below != "" {
 		e.members = a.below + "/"
 	} else {
 		o.b.sum.whole = true
 	}
 	if a.arg == "-" {
-		if o.opt.Stdin == nil {
+		if o.b.opt.Stdin == nil {
 			return errors.New("open bundle: no standard input")
 		}
-		return o.piped(e, o.opt.Stdin)
+		return o.piped(e, o.b.opt.Stdin)
 	}
 	st, err := os.Stat(a.arg)
 	if err != nil {
@@ -139,6 +143,9 @@ func (o *opener) argument(a argument) error {
 		return o.piped(e, f)
 	}
 	o.b.sum.file(e.path, func() (io.ReadCloser, error) { return os.Open(a.arg) })
+	if o.b.sum.whole {
+		o.b.sum.start(o.ctx)
+	}
 	return ended(o.file(e, f, st.Size()))
 }
 
@@ -222,12 +229,24 @@ func (o *opener) stream(e entry, r io.Reader, announced int64) error {
 
 // keep stores a plain file.
 func (o *opener) keep(e entry, r io.Reader, announced int64) error {
-	c, err := o.store(r, announced, nil)
-	if err != nil {
+	var growing func(*content)
+	given := false
+	if o.early != nil {
+		growing = func(c *content) {
+			given = true
+			o.early(o.leaf(e, c))
+		}
+	}
+	c, err := o.store(r, announced, growing)
+	switch {
+	case err != nil && given:
+		return o.cut(e, err)
+	case err != nil:
 		o.reject(e, err)
 		return nil
+	case !given:
+		o.leaf(e, c)
 	}
-	o.leaf(e, c)
 	if c.tail != nil {
 		return o.cut(e, c.tail)
 	}

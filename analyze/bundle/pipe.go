@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"fmt"
 	"io"
 )
 
@@ -89,8 +90,15 @@ func (a *ahead) run(r io.Reader) {
 
 // fill reads until the buffer is full or the stream ends. Unlike io.ReadFull it
 // keeps the error that ended the stream.
-func fill(r io.Reader, buf []byte) block {
-	b := block{buf: buf}
+//
+// A panic of the decompressor becomes an error: here it would end the program.
+func fill(r io.Reader, buf []byte) (b block) {
+	b.buf = buf
+	defer func() {
+		if v := recover(); v != nil {
+			b.err = fmt.Errorf("%w: %v", errPanic, v)
+		}
+	}()
 	for b.n < len(buf) && b.err == nil {
 		var n int
 		n, b.err = r.Read(buf[b.n:])

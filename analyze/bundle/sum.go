@@ -50,9 +50,9 @@ func (s *summer) stream(path string, r io.Reader) io.Reader {
 	return io.TeeReader(r, p.hash)
 }
 
-// start begins the computation.
+// start begins the computation, once all parts are known. More calls do nothing.
 func (s *summer) start(ctx context.Context) {
-	if !s.on {
+	if !s.on || s.ended != nil {
 		return
 	}
 	ctx, s.cancel = context.WithCancel(ctx)

@@ -48,15 +48,12 @@ func (s *settings) facts(ctx context.Context, args, kinds []string) (err error) 
 	if err != nil {
 		return err
 	}
-	b, err := s.open(ctx, args, false)
-	if err != nil {
-		return err
-	}
+	b := s.bundle(args, false)
 	defer func() { err = errors.Join(err, b.Close()) }()
-	about(&cfg, b)
+	cfg.Bundle.Name = b.Name
 	progress := s.progress()
 	cfg.Progress = progress.show
-	read, err := analyze.Read(ctx, b.Inputs, cfg)
+	read, err := analyze.ReadFrom(ctx, s.source(b, &cfg), cfg)
 	progress.stop()
 	if err != nil {
 		return err

@@ -68,15 +68,12 @@ func (s *settings) analyze(ctx context.Context, args []string) (res *analyze.Res
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.open(ctx, args, true)
-	if err != nil {
-		return nil, err
-	}
+	b := s.bundle(args, true)
 	defer func() { err = errors.Join(err, b.Close()) }()
-	about(&cfg, b)
+	cfg.Bundle.Name = b.Name
 	progress := s.progress()
 	cfg.Progress = progress.show
-	res, err = analyze.Run(ctx, b.Inputs, cfg)
+	res, err = analyze.RunFrom(ctx, s.source(b, &cfg), cfg)
 	progress.stop()
 	if res != nil {
 		res.Bundle.SHA256 = b.SHA256()

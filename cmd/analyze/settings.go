@@ -82,35 +82,35 @@ func (s *settings) config() (analyze.Config, error) {
 	return cfg, nil
 }
 
-// about completes a configuration by what the bundle says; flags win.
-func about(cfg *analyze.Config, b *bundle.Bundle) {
-	cfg.Bundle.Name = b.Name
-	if b.Manifest == nil {
-		return
-	}
-	m := *b.Manifest
-	if cfg.Manifest != nil {
-		m.Zone = cfg.Manifest.Zone
-	}
-	cfg.Manifest = &m
-}
-
-// open opens the bundle; a failure is that of the bundle, not of the program.
-func (s *settings) open(ctx context.Context, args []string, sum bool) (*bundle.Bundle, error) {
-	b, err := bundle.Open(ctx, args, bundle.Options{
+// bundle is what the arguments name; it is opened while it is analysed.
+func (s *settings) bundle(args []string, sum bool) *bundle.Bundle {
+	return bundle.New(args, bundle.Options{
 		Stdin: s.stdin, TempDir: s.tempDir, Sum: sum,
 		Limits: bundle.Limits{
 			Entries: s.limits.entries, Bytes: int64(s.limits.bytes),
 			Ratio: s.limits.maxRatio, Depth: s.limits.depth,
 		},
 	})
-	if err != nil && ctx.Err() == nil {
-		return nil, &exitCode{exitUnusable, err}
+}
+
+// source opens a bundle for a run. A failure is that of the bundle, not of the
+// program. The zone of --tz comes before that of the manifest.
+func (s *settings) source(b *bundle.Bundle, cfg *analyze.Config) analyze.Source {
+	return func(ctx context.Context, yield func(...*analyze.Input)) (*analyze.Manifest, error) {
+		m, err := b.Source(ctx, yield)
+		if err != nil && ctx.Err() == nil {
+			err = &exitCode{exitUnusable, err}
+		}
+		if b.ManifestErr != nil {
+			fmt.Fprintf(s.stderr, "analyze: the manifest is not used: %v\n", b.ManifestErr)
+		}
+		if m != nil && cfg.Manifest != nil {
+			zoned := *m
+			zoned.Zone = cfg.Manifest.Zone
+			m = &zoned
+		}
+		return m, err
 	}
-	if err == nil && b.ManifestErr != nil {
-		fmt.Fprintf(s.stderr, "analyze: the manifest is not used: %v\n", b.ManifestErr)
-	}
-	return b, err
 }
 
 // checkFile refuses an output that would overwrite an input.
