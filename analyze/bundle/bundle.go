@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -167,11 +168,10 @@ func baseName(arg string) string {
 	if arg == "-" {
 		return "stdin"
 	}
-	name := path.Base(cleanName(arg))
-	if name == "." || name == "/" {
-		return "bundle"
+	if abs, err := filepath.Abs(arg); err == nil {
+		arg = abs // what "." and ".." are called
 	}
-	return name
+	return path.Base(cleanName(filepath.ToSlash(arg)))
 }
 
 // stem is an archive's name without the endings that say how it is packed.

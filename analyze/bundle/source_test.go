@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -87,4 +88,18 @@ func TestSourceEndsWhileAnEntryGrows(t *testing.T) {
 	})
 	require.ErrorIs(t, err, context.Canceled)
 	require.Error(t, <-ended)
+}
+
+// TestSumOutlivesTheRun wants the hash of files although the context of the
+// source has ended.
+func TestSumOutlivesTheRun(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a.log"), bytes.Repeat([]byte("x"), 8<<20))
+	b := bundle.New([]string{dir}, bundle.Options{Sum: true})
+	defer func() { require.NoError(t, b.Close()) }()
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := b.Source(ctx, func(...*analyze.Input) {})
+	cancel()
+	require.NoError(t, err)
+	require.Len(t, b.SHA256(), 64)
 }

@@ -55,7 +55,9 @@ func (s *summer) start(ctx context.Context) {
 	if !s.on || s.ended != nil {
 		return
 	}
-	ctx, s.cancel = context.WithCancel(ctx)
+	// A source's context ends with its run, and the sum may be asked for later:
+	// Close ends it.
+	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.ended = make(chan struct{})
 	go func() {
 		defer close(s.ended)
