@@ -56,7 +56,7 @@ const (
 // drawn lays the timeline out, nil if there is nothing to see: fewer than two
 // events.
 func (o *outline) drawn() *chart {
-	list := slices.Clone(o.Timeline)
+	list := slices.Clone(o.events)
 	if len(list) < 2 {
 		return nil
 	}

@@ -80,8 +80,9 @@ func (p htmlPage) Stories() []htmlStory {
 	return out
 }
 
-func (p htmlPage) Others() []*analyze.Finding { return p.Outline.others }
-func (p htmlPage) Chart() *chart              { return p.Outline.drawn() }
+func (p htmlPage) Others() []*analyze.Finding      { return p.Outline.others }
+func (p htmlPage) Events() []analyze.TimelineEntry { return p.Outline.events }
+func (p htmlPage) Chart() *chart                   { return p.Outline.drawn() }
 
 func (p htmlPage) Rivals() []htmlRivals {
 	var out []htmlRivals

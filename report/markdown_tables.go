@@ -7,7 +7,7 @@ import (
 )
 
 func (m *markdown) timeline() {
-	list := m.Timeline
+	list := m.events
 	if len(list) == 0 {
 		return
 	}

@@ -242,6 +242,19 @@ func TestLongReportsFold(t *testing.T) {
 	}
 }
 
+func TestTimelineTellsALineOnce(t *testing.T) {
+	r := sample()
+	again := r.Timeline[0]
+	again.Text, again.Finding = "in other words", "process/orphans#0077"
+	r.Timeline = append([]analyze.TimelineEntry{again}, r.Timeline...)
+	for _, name := range []string{"md", "text", "html"} {
+		out := encode(t, name, r, Options{})
+		assert.NotContains(t, out, "in other words", "%s: the words of the root cause stay", name)
+		assert.Contains(t, out, "drop stale snapshot", name)
+	}
+	assert.Contains(t, encode(t, "json", r, Options{}), "in other words", "the JSON has everything")
+}
+
 func TestCommandsAreNotRepeated(t *testing.T) {
 	r := sample()
 	for _, f := range r.Findings {

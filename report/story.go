@@ -3,8 +3,10 @@ package report
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
 )
 
 // A story is a finding that nothing explains and all that it explains, in the
@@ -38,6 +40,8 @@ type outline struct {
 	// others are the findings that no story tells.
 	others []*analyze.Finding
 	byID   map[string]*analyze.Finding
+	// events is the timeline without repeats.
+	events []analyze.TimelineEntry
 }
 
 func outlined(r *analyze.Result, full bool) *outline {
@@ -49,6 +53,7 @@ func outlined(r *analyze.Result, full bool) *outline {
 			effects[c] = append(effects[c], f)
 		}
 	}
+	o.events = o.once(r.Timeline)
 	told := map[string]bool{}
 	for _, lead := range o.leads() {
 		s := story{lead: lead}
@@ -71,6 +76,35 @@ func outlined(r *analyze.Result, full bool) *outline {
 		}
 	}
 	return o
+}
+
+// once keeps one entry of those at one position and time: several findings may cite
+// the same line, each in its words. The one nearest to the cause stays.
+func (o *outline) once(list []analyze.TimelineEntry) []analyze.TimelineEntry {
+	role := func(e analyze.TimelineEntry) analyze.Role {
+		if f := o.byID[e.Finding]; f != nil {
+			return f.Role
+		}
+		return analyze.RoleUnset
+	}
+	type place struct {
+		at   fact.Ref
+		when time.Time
+	}
+	var out []analyze.TimelineEntry
+	seen := map[place]int{}
+	for _, e := range list {
+		p := place{e.Source, e.Time.UTC()}
+		i, ok := seen[p]
+		switch {
+		case !ok:
+			seen[p] = len(out)
+			out = append(out, e)
+		case role(e) > role(out[i]):
+			out[i] = e
+		}
+	}
+	return out
 }
 
 // leads are the findings that stories begin with: the root causes, or without any

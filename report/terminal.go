@@ -255,18 +255,18 @@ func (t *terminal) other() {
 }
 
 func (t *terminal) timeline() {
-	if len(t.Timeline) == 0 {
+	if len(t.events) == 0 {
 		return
 	}
 	t.title("TIMELINE (UTC)")
 	const some = 15
-	n := t.most(len(t.Timeline), some)
-	for _, e := range t.Timeline[:n] {
+	n := t.most(len(t.events), some)
+	for _, e := range t.events[:n] {
 		when := clock(e.Time) + parens(doubt(e.Basis, e.Uncertainty))
 		t.p("  %s  %s\n", t.paint(dim, when), t.wrapped(e.Text+" ["+citation(e.Source)+"]", "      ", len(when)+4))
 	}
-	if n < len(t.Timeline) {
-		t.p("  and %d more\n", len(t.Timeline)-n)
+	if n < len(t.events) {
+		t.p("  and %d more\n", len(t.events)-n)
 	}
 }
 
