@@ -15,6 +15,7 @@ import (
 	gounwakeable "github.com/culprit-dev/culprit/analyze/rules/go/unwakeable"
 	gowaitgroup "github.com/culprit-dev/culprit/analyze/rules/go/waitgroup"
 	incidentsignalcascade "github.com/culprit-dev/culprit/analyze/rules/incident/signal-cascade"
+	incidentstalledconsumer "github.com/culprit-dev/culprit/analyze/rules/incident/stalled-consumer"
 	lognetworkerrno "github.com/culprit-dev/culprit/analyze/rules/log/network-errno"
 	logresourceerrno "github.com/culprit-dev/culprit/analyze/rules/log/resource-errno"
 	nodesilentservice "github.com/culprit-dev/culprit/analyze/rules/node/silent-service"
@@ -59,6 +60,7 @@ func All() []*analyze.Rule {
 		gounwakeable.Rule(),
 		gowaitgroup.Rule(),
 		incidentsignalcascade.Rule(),
+		incidentstalledconsumer.Rule(),
 		lognetworkerrno.Rule(),
 		logresourceerrno.Rule(),
 		nodesilentservice.Rule(),
