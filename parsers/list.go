@@ -17,6 +17,7 @@ import (
 	metrics "github.com/culprit-dev/culprit/parsers/metrics"
 	netstats "github.com/culprit-dev/culprit/parsers/netstats"
 	pcap "github.com/culprit-dev/culprit/parsers/pcap"
+	pprof "github.com/culprit-dev/culprit/parsers/pprof"
 	ps "github.com/culprit-dev/culprit/parsers/ps"
 	sockets "github.com/culprit-dev/culprit/parsers/sockets"
 	source "github.com/culprit-dev/culprit/parsers/source"
@@ -39,6 +40,7 @@ func All() []*analyze.Parser {
 		metrics.Parser(),
 		netstats.Parser(),
 		pcap.Parser(),
+		pprof.Parser(),
 		ps.Parser(),
 		sockets.Parser(),
 		source.Parser(),

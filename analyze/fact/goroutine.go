@@ -209,7 +209,8 @@ func (GoroutineGroup) Kind() Kind { return "goroutine_group" }
 // Ref is the line with the count, or the profile.
 func (g GoroutineGroup) Ref() Ref { return g.At }
 
-// Profile describes one pprof profile.
+// Profile describes one pprof profile. In a binary profile, which has no lines,
+// the Packet of a reference counts samples from 1.
 type Profile struct {
 	At Ref `json:"-"`
 	// Type is goroutine, goroutineleak, heap, allocs, mutex, block, threadcreate

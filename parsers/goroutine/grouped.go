@@ -8,6 +8,7 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/parsers/internal/symbol"
 )
 
 // grouped is a debug=1 profile being read:
@@ -94,23 +95,15 @@ func (s *scanner) groupDetail(b []byte) {
 		}
 		return
 	}
-	fields := bytes.FieldsFunc(b[1:], func(r rune) bool { return r == '\t' })
-	if len(fields) < 2 {
-		if len(fields) == 1 && bytes.HasPrefix(fields[0], []byte("0x")) {
-			return // a frame without a symbol
-		}
+	fr, ok := symbol.Parse(b)
+	if !ok {
 		s.foreign("a frame that is not understood", b)
 		return
 	}
-	name := fields[1]
-	if i := bytes.LastIndex(name, []byte("+0x")); i > 0 {
-		name = name[:i]
+	if len(fr.Func) == 0 {
+		return
 	}
-	f := fact.Frame{Func: s.intern(name), At: s.r.Ref()}
-	if len(fields) > 2 {
-		file, line := splitWhere(fields[2])
-		f.File, f.Line = s.intern(file), line
-	}
+	f := fact.Frame{Func: s.intern(fr.Func), File: s.intern(fr.File), Line: fr.Line, At: s.r.Ref()}
 	g.about = g.about.with(f)
 	g.group.Frames = append(g.group.Frames, f)
 }

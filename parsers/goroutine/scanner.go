@@ -6,6 +6,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/parsers/internal/lines"
+	"github.com/culprit-dev/culprit/parsers/internal/symbol"
 )
 
 // scanner is the state machine over the lines of an artifact.
@@ -283,7 +284,7 @@ func (s *scanner) createdFile(b []byte) {
 		s.foreign("`created by` without its file", b)
 		return
 	}
-	file, line := splitWhere(where)
+	file, line := symbol.Place(where)
 	s.block.byFile, s.block.byLine = s.intern(file), line
 	s.state = wantFunc
 }

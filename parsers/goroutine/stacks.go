@@ -1,11 +1,10 @@
 package goroutine
 
 import (
-	"bytes"
-	"strconv"
 	"strings"
 
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/parsers/internal/symbol"
 )
 
 // stacks is a tree of the stacks seen so far, from the innermost frame outwards,
@@ -64,7 +63,7 @@ func (st *stacks) child(n *node, fn, where []byte, inlined bool) *node {
 			return c
 		}
 	}
-	file, line := splitWhere(where)
+	file, line := symbol.Place(where)
 	c = &node{parent: n, depth: n.depth + 1, where: st.intern(where)}
 	c.frame = fact.Frame{Func: st.intern(fn), File: st.intern(file), Line: line, Inlined: inlined}
 	c.about = n.about.with(c.frame)
@@ -95,17 +94,4 @@ func (n *node) path() []fact.Frame {
 		}
 	}
 	return n.frames
-}
-
-// splitWhere splits "file:line"; the file may have a colon itself (C:/...).
-func splitWhere(b []byte) (file []byte, line int) {
-	i := bytes.LastIndexByte(b, ':')
-	if i < 0 {
-		return b, 0
-	}
-	n, err := strconv.Atoi(string(b[i+1:]))
-	if err != nil {
-		return b, 0
-	}
-	return b[:i], n
 }
