@@ -30,6 +30,9 @@ type Flow struct {
 	// Interface is the index of the capture interface of the first frame.
 	Interface int    `json:"interface"`
 	Counts    Counts `json:"counts"`
+	// Copies is how much of Counts comes from frames captured twice, nil if none
+	// was. Wireshark takes such a frame for a retransmission or a duplicate ACK.
+	Copies *Counts `json:"copies,omitempty"`
 	// Refused: a SYN was answered by RST. SynUnanswered: SYNs and nothing from the
 	// server. SynAckUnacked: the handshake stopped after the SYN-ACK.
 	Refused       bool `json:"refused,omitempty"`
@@ -64,7 +67,8 @@ type Flow struct {
 }
 
 // Counts are per flow, both directions together, under the names and in the
-// order of precedence of Wireshark's TCP analysis.
+// order of precedence of Wireshark's TCP analysis. They count frames, as it does;
+// see Flow.Copies and Flow.Retransmitted for what was captured twice.
 type Counts struct {
 	RST                    int `json:"rst"`
 	ZeroWindow             int `json:"zero_window"`
@@ -81,8 +85,8 @@ type Counts struct {
 	ZeroWindowProbeACK     int `json:"zero_window_probe_ack"`
 	LostSegment            int `json:"lost_segment"`
 	ACKedLostSegment       int `json:"acked_lost_segment"`
-	// Duplicate are frames captured twice (same IP-ID, sequence and length);
-	// they are no retransmissions.
+	// Duplicate are frames captured twice (same IP-ID, sequence and length). They
+	// appear nowhere else in the flow but in these counters.
 	Duplicate int `json:"duplicate"`
 }
 
@@ -231,6 +235,15 @@ type Mark struct {
 	Time  time.Time `json:"time"`
 	From  string    `json:"from"` // client or server
 	Note  string    `json:"note,omitempty"`
+}
+
+// Retransmitted is the number of segments that were really sent again: the
+// retransmissions without the frames that were captured twice.
+func (f *Flow) Retransmitted() int {
+	if f.Copies == nil {
+		return f.Counts.Retransmission
+	}
+	return f.Counts.Retransmission - f.Copies.Retransmission
 }
 
 // Kind is "flow".

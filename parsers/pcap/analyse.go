@@ -30,11 +30,23 @@ const (
 	fastWithin    = 20_000_000 // 20 ms after the last duplicate ACK
 )
 
-func after(a, b uint32) bool { return int32(a-b) > 0 }
+// after compares sequence numbers, which wrap around.
+func after(a, b uint32) bool { return int32(b-a) < 0 }
+
+// analyse applies the TCP analysis to a segment whose length is known.
+func (f *flow) analyse(p *packet, fwd, rev *side) sign {
+	if p.short {
+		fwd.begin(p, rev)
+		return 0
+	}
+	return analyse(p, fwd, rev, f.rtt)
+}
 
 // analyse applies the TCP analysis that Wireshark documents in its user's guide
 // ("TCP Analysis"), with the tests in its order of precedence. fwd is the sender's
 // side, rev the other; rtt is the round trip of the handshake, zero if unknown.
+// Sequence number zero stands for "not seen yet", as it does there: a refusing RST
+// carries it, and must not be taken for the start of a stream.
 func analyse(p *packet, fwd, rev *side, rtt int64) sign {
 	fwd.begin(p, rev)
 	s, done := ackSigns(p, fwd, rev)
@@ -54,11 +66,11 @@ func analyse(p *packet, fwd, rev *side, rtt int64) sign {
 
 // begin notes where the numbers of both sides start.
 func (s *side) begin(p *packet, rev *side) {
-	if !s.hasBase {
+	switch {
+	case p.flags&syn != 0 && !s.syn:
 		s.baseSeq, s.hasBase = p.seq, true
-		if p.flags&syn == 0 {
-			s.baseSeq--
-		}
+	case !s.hasBase:
+		s.baseSeq, s.hasBase = p.seq-1, true
 	}
 	if !rev.hasBase && p.flags&ack != 0 {
 		rev.baseSeq, rev.hasBase = p.ack-1, true
@@ -69,17 +81,17 @@ func (s *side) begin(p *packet, rev *side) {
 // repeated acknowledgements does not follow.
 func ackSigns(p *packet, fwd, rev *side) (s sign, done bool) {
 	plain := p.flags&(syn|fin|rst) == 0
-	atNext := fwd.hasNext && p.seq == fwd.nextSeq
-	if p.payload == 1 && atNext && rev.hasNext && rev.window == 0 {
+	atNext := fwd.nextSeq != 0 && p.seq == fwd.nextSeq
+	if p.payload == 1 && atNext && rev.nextSeq != 0 && rev.window == 0 {
 		return signZeroWindowProbe, true
 	}
 	if p.window == 0 && plain {
 		s |= signZeroWindow
 	}
-	if fwd.hasNext && after(p.seq, fwd.nextSeq) && p.flags&rst == 0 {
+	if fwd.nextSeq != 0 && after(p.seq, fwd.nextSeq) && p.flags&rst == 0 {
 		s |= signLostSegment
 	}
-	if p.payload <= 1 && fwd.hasNext && p.seq == fwd.nextSeq-1 && plain {
+	if p.payload <= 1 && fwd.nextSeq != 0 && p.seq == fwd.nextSeq-1 && plain {
 		s |= signKeepAlive
 	}
 	sameAck := fwd.hasAck && p.ack == fwd.lastAck
@@ -102,7 +114,7 @@ func (s *side) openWindow() uint32 {
 
 // repeatedACK are the tests of an acknowledgement that says nothing new.
 func repeatedACK(p *packet, fwd, rev *side, s sign) sign {
-	if p.payload != 0 || p.flags&(syn|fin|rst) != 0 || !fwd.hasAck || !fwd.hasNext ||
+	if p.payload != 0 || p.flags&(syn|fin|rst) != 0 || !fwd.hasAck || fwd.nextSeq == 0 ||
 		p.window != fwd.window || p.seq != fwd.nextSeq {
 		return 0
 	}
@@ -124,7 +136,7 @@ func repeatedACK(p *packet, fwd, rev *side, s sign) sign {
 
 // beyondSeen tests for an acknowledgement of what was never captured.
 func beyondSeen(p *packet, fwd, rev *side) (s sign) {
-	if !rev.hasMaxToAck || p.flags&ack == 0 || !after(p.ack, rev.maxToAck) {
+	if rev.maxToAck == 0 || p.flags&ack == 0 || !after(p.ack, rev.maxToAck) {
 		return 0
 	}
 	if fwd.hasAck && p.ack == fwd.lastAck+1 && p.seq == fwd.nextSeq && rev.lastSigns&signZeroWindowProbe != 0 {
@@ -141,7 +153,7 @@ func repeated(p *packet, fwd, rev *side, s sign, rtt int64) sign {
 	if s&signKeepAlive != 0 {
 		return 0
 	}
-	old := fwd.hasNext && after(fwd.nextSeq, p.seq)
+	old := fwd.nextSeq != 0 && after(fwd.nextSeq, p.seq)
 	if p.payload > 1 && fwd.nextSeq-1 == p.seq {
 		old = false // new data behind what was a probe
 	}
@@ -151,14 +163,15 @@ func repeated(p *packet, fwd, rev *side, s sign, rtt int64) sign {
 	if !old {
 		return 0
 	}
-	if rev.dupAcks >= 2 && rev.lastAck == p.seq && p.ts-rev.lastAckTime < fastWithin {
+	// A capture whose times go backwards proves nothing by them.
+	if since := p.ts - rev.lastAckTime; rev.dupAcks >= 2 && rev.lastAck == p.seq && since >= 0 && since < fastWithin {
 		return signFast
 	}
 	within := int64(reorderWithin)
 	if rtt > 0 {
 		within = rtt
 	}
-	if p.ts-fwd.nextSeqTime < within && fwd.nextSeq != p.seq+uint32(p.payload) {
+	if since := p.ts - fwd.nextSeqTime; since >= 0 && since < within && fwd.nextSeq != p.end() {
 		return signOutOfOrder
 	}
 	return signRetransmission
@@ -166,16 +179,13 @@ func repeated(p *packet, fwd, rev *side, s sign, rtt int64) sign {
 
 // advance remembers the segment for the tests of the next ones.
 func (s *side) advance(p *packet, got sign) {
-	next := p.seq + uint32(p.payload)
-	if p.flags&(syn|fin) != 0 {
-		next++
-	}
+	next := p.end()
 	if got&signZeroWindowProbe == 0 {
-		if !s.hasNext || after(next, s.nextSeq) {
-			s.nextSeq, s.nextSeqTime, s.hasNext = next, p.ts, true
+		if s.nextSeq == 0 || after(next, s.nextSeq) {
+			s.nextSeq, s.nextSeqTime = next, p.ts
 		}
-		if !s.hasMaxToAck || p.seq == s.maxToAck {
-			s.maxToAck, s.hasMaxToAck = s.nextSeq, true
+		if s.maxToAck == 0 || p.seq == s.maxToAck {
+			s.maxToAck = s.nextSeq
 		}
 	}
 	s.window, s.lastAck, s.lastAckTime, s.hasAck = p.window, p.ack, p.ts, true

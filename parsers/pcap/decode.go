@@ -29,6 +29,7 @@ type decoder struct {
 
 	frags   fragments
 	tunnels tunnelList
+	inflate *inflater
 	text    *[]byte // where names are copied to; nil: nowhere
 
 	p     *packet
@@ -109,7 +110,7 @@ func (d *decoder) deeper() bool {
 
 // ipv4 reads an IPv4 packet.
 func (d *decoder) ipv4(c cursor) bool {
-	if len(c.b) < 20 || !d.deeper() {
+	if len(c.b) < 20 || c.b[0]>>4 != 4 || !d.deeper() {
 		return false
 	}
 	// A broken header of options, or one that the capture cut, must not hide the
@@ -130,7 +131,7 @@ func (d *decoder) ipv4(c cursor) bool {
 	p.ipid, p.hasID = binary.BigEndian.Uint16(c.b[4:]), true
 	p.src, p.dst = mapped(c.b[12:16]), mapped(c.b[16:20])
 	if frag := binary.BigEndian.Uint16(c.b[6:]); frag&0x3fff != 0 {
-		return d.fragment4(c, header, frag)
+		return d.fragment4(c, header, total, frag)
 	}
 	proto := c.b[9]
 	if header > 20 {
@@ -143,7 +144,7 @@ func (d *decoder) ipv4(c cursor) bool {
 
 // ipv6 reads an IPv6 packet.
 func (d *decoder) ipv6(c cursor) bool {
-	if len(c.b) < 40 || !d.deeper() {
+	if len(c.b) < 40 || c.b[0]>>4 != 6 || !d.deeper() {
 		return false
 	}
 	n := int(binary.BigEndian.Uint16(c.b[4:]))
@@ -210,7 +211,7 @@ func (d *decoder) takeTCP(c cursor, whole bool) bool {
 	p.proto, p.sport, p.dport = protoTCP, uint16(t.SrcPort), uint16(t.DstPort)
 	p.seq, p.ack, p.window, p.flags = t.Seq, t.Ack, t.Window, c.b[13]
 	p.checksum, p.urgent = t.Checksum, t.Urgent
-	p.payload = int32(max(c.n-header, 0))
+	p.payload, p.short = int32(max(c.n-header, 0)), p.short || header > c.n
 	p.hasOpts = header > 20
 	for _, o := range t.Options {
 		d.option(o.OptionType, o.OptionData)

@@ -52,6 +52,10 @@ func (f *flow) fact(id fact.ID, tunnels *tunnelList) fact.Flow {
 // tcpFact fills what only TCP has.
 func (f *flow) tcpFact(out *fact.Flow, c, s *side) {
 	out.Proto, out.Counts = "tcp", f.counts.fact()
+	if f.counts.duplicate > 0 {
+		copies := f.copies.fact()
+		out.Copies = &copies
+	}
 	if c.syn {
 		out.ClientISN = fact.Some(c.baseSeq)
 	}
@@ -60,7 +64,7 @@ func (f *flow) tcpFact(out *fact.Flow, c, s *side) {
 	}
 	out.Refused = f.refused
 	out.SynUnanswered = f.sawSYN && s.packets == 0
-	out.SynAckUnacked = f.sawSYNACK && !f.shook && !f.established && !s.rst && !c.rst
+	out.SynAckUnacked = f.sawSYN && f.sawSYNACK && !f.shook && !f.established && !s.rst && !c.rst
 	if f.firstClose >= 0 {
 		out.Closer = f.who(int(f.firstClose))
 	}
@@ -90,7 +94,7 @@ func (s *side) fact(other *side) fact.Direction {
 	if s.wscale >= 0 {
 		d.WScale = fact.Some(int(s.wscale))
 	}
-	if s.dataPackets > 0 && s.hasNext {
+	if s.dataPackets > 0 && s.nextSeq != 0 {
 		d.Unacked = s.unacked(other)
 	}
 	return d

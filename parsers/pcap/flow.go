@@ -26,6 +26,7 @@ type flow struct {
 
 	sides   [2]side
 	counts  counts
+	copies  counts
 	history history
 	turns   turns
 	delay   delay
@@ -103,8 +104,7 @@ func (f *flow) who(side int) string {
 func (f *flow) add(p *packet, from int) {
 	fwd, rev := &f.sides[from], &f.sides[1-from]
 	if f.tcp && fwd.copied(p) {
-		f.counts.duplicate++
-		f.mark("duplicate", p, from)
+		f.addCopy(p, from, fwd, rev)
 		return
 	}
 	if f.tcp {
@@ -120,6 +120,20 @@ func (f *flow) add(p *packet, from int) {
 	f.last = max(f.last, p.ts)
 	f.lastFrame = int32(p.frame)
 	f.before = last{p.payload, uint8(from), p.flags, true}
+}
+
+// addCopy takes in a frame that was captured twice. It counts in the analysis, as
+// it does for Wireshark, and nowhere else: it is no second packet.
+func (f *flow) addCopy(p *packet, from int, fwd, rev *side) {
+	s := f.analyse(p, fwd, rev)
+	f.counts.add(s)
+	f.copies.add(s)
+	if p.flags&rst != 0 {
+		f.counts.rst++
+		f.copies.rst++
+	}
+	f.counts.duplicate++
+	f.mark("duplicate", p, from)
 }
 
 func (f *flow) addUDP(p *packet, from int, fwd, rev *side) {
@@ -140,7 +154,7 @@ func (f *flow) addTCP(p *packet, from int, fwd, rev *side) {
 		scales(p, fwd, rev)
 	}
 	next := fwd.nextSeq
-	s := analyse(p, fwd, rev, f.rtt)
+	s := f.analyse(p, fwd, rev)
 	f.counts.add(s)
 	f.markSigns(s, p, from)
 	if p.flags&rst != 0 {

@@ -21,38 +21,29 @@ type datagram struct {
 	id       uint32
 	proto    uint8
 	used     bool
+	first    bool
 	total    int // 0 until the last fragment was seen
-	have     int // bytes that arrived, repeats not counted
-	seen     [32]span
-	spans    int
+	have     int // blocks of eight bytes that arrived, repeats not counted
+	seen     [1 << 16 / 8 / 64]uint64
 	head     [keptHeader]byte
 	headLen  int
-	first    bool
 }
-
-type span struct{ from, to int }
 
 // add notes a piece and reports whether the datagram is complete.
 func (g *datagram) add(from int, more bool, c cursor) bool {
-	to := from + c.n
-	for _, s := range g.seen[:g.spans] {
-		if s.from == from && s.to == to {
-			return false
+	for at := from / 8; at < (from+c.n+7)/8 && at < len(g.seen)*64; at++ {
+		if bit := uint64(1) << (at % 64); g.seen[at/64]&bit == 0 {
+			g.seen[at/64] |= bit
+			g.have++
 		}
 	}
-	if g.spans == len(g.seen) {
-		return false // finer than anyone cuts it
-	}
-	g.seen[g.spans] = span{from, to}
-	g.spans++
-	g.have += c.n
 	if from == 0 {
 		g.first, g.headLen = true, copy(g.head[:], c.b)
 	}
 	if !more {
-		g.total = to
+		g.total = from + c.n
 	}
-	return g.first && g.total > 0 && g.have >= g.total
+	return g.first && g.total > 0 && g.have >= (g.total+7)/8
 }
 
 // find returns the datagram that a fragment belongs to, a new one if need be.
@@ -74,17 +65,23 @@ func (f *fragments) find(p *packet, id uint32, proto uint8) *datagram {
 	return g
 }
 
-func (d *decoder) fragment4(c cursor, header int, frag uint16) bool {
+func (d *decoder) fragment4(c cursor, header, total int, frag uint16) bool {
 	id, proto := uint32(binary.BigEndian.Uint16(c.b[4:])), c.b[9]
+	cut := total > len(c.b)
 	if !c.skip(header) {
 		return false
 	}
-	return d.fragment(id, proto, int(frag&0x1fff)*8, frag&0x2000 != 0, c)
+	return d.fragment(id, proto, int(frag&0x1fff)*8, frag&0x2000 != 0, cut, c)
 }
 
 // fragment notes a piece; the piece that completes its datagram is decoded like
-// the whole packet.
-func (d *decoder) fragment(id uint32, proto uint8, from int, more bool, c cursor) bool {
+// the whole packet. Where the capture cut the pieces, the first one has to do: its
+// flags count, its length says nothing.
+func (d *decoder) fragment(id uint32, proto uint8, from int, more, cut bool, c cursor) bool {
+	if cut {
+		d.p.short = from == 0
+		return from > 0 || d.next(proto, c)
+	}
 	g := d.frags.find(d.p, id, proto)
 	if !g.add(from, more, c) {
 		return true
@@ -114,7 +111,7 @@ func (d *decoder) extension(proto uint8, c cursor) bool {
 			id := binary.BigEndian.Uint32(c.b[4:])
 			c.skip(8)
 			if frag&0xfff9 != 0 {
-				return d.fragment(id, following, int(frag&0xfff8), frag&1 != 0, c)
+				return d.fragment(id, following, int(frag&0xfff8), frag&1 != 0, len(c.b) < c.n, c)
 			}
 			proto = following // a fragment that is the whole
 		case 59:

@@ -19,6 +19,8 @@ const (
 	etherERSPAN2 = 0x88be
 	etherERSPAN3 = 0x22eb
 	etherNSH     = 0x894f
+	etherPBB     = 0x88e7 // 802.1ah: a whole frame behind an instance tag
+	etherVNTag   = 0x8926
 	etherWCCP    = 0x883e
 )
 
@@ -102,6 +104,16 @@ func (d *decoder) rareLink(lt int, c cursor) bool {
 		return c.skip((int(c.b[0])+3)&^3) && d.version(c)
 	case linkDSADSA, linkEDSA, linkDSATag:
 		return d.dsa(lt, c)
+	case linkIPoIB:
+		if len(c.b) < 44 {
+			return false
+		}
+		proto := binary.BigEndian.Uint16(c.b[40:])
+		return c.skip(44) && d.etherType(proto, c)
+	case linkJuniperEther:
+		return d.juniper(c)
+	case linkARCNET, linkARCNETLinux:
+		return d.arcnet(lt, c)
 	}
 	return false
 }
@@ -153,6 +165,15 @@ func (d *decoder) etherType(proto uint16, c cursor) bool {
 		return d.ppp(c)
 	case etherTransp:
 		return d.ethernet(c)
+	case etherPBB:
+		return c.skip(4) && d.ethernet(c)
+	case etherVNTag:
+		if len(c.b) < 6 || !d.deeper() {
+			return false
+		}
+		proto = binary.BigEndian.Uint16(c.b[4:])
+		c.skip(6)
+		return d.etherType(proto, c)
 	case etherNSH:
 		return d.nsh(c)
 	case 4: // SLL writes 802.2 frames as protocol 4

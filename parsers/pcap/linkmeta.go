@@ -68,3 +68,36 @@ func (d *decoder) dsa(lt int, c cursor) bool {
 	}
 	return d.etherType(proto, c)
 }
+
+// juniper reads what Juniper's routers put in front of an Ethernet frame.
+func (d *decoder) juniper(c cursor) bool {
+	if len(c.b) < 6 || string(c.b[:3]) != "MGC" {
+		return false
+	}
+	n := 4
+	if c.b[3]&0x80 != 0 { // extensions, behind their length
+		n += 2 + int(binary.BigEndian.Uint16(c.b[4:]))
+	}
+	return c.skip(n) && d.ethernet(c)
+}
+
+// arcnet reads IP behind the two headers that RFC 1051 and 1201 define.
+func (d *decoder) arcnet(lt int, c cursor) bool {
+	n := 3
+	if lt == linkARCNETLinux {
+		n = 5 // with an offset between the addresses and the protocol
+	}
+	if len(c.b) < n {
+		return false
+	}
+	switch c.b[n-1] {
+	case 240:
+		return c.skip(n) && d.ipv4(c)
+	case 212: // a split flag and a sequence number follow
+		if len(c.b) > n && c.b[n] == 0xff {
+			n += 4
+		}
+		return c.skip(n+3) && d.ipv4(c)
+	}
+	return true
+}

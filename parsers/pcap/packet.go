@@ -25,6 +25,7 @@ type packet struct {
 	flags    uint8
 	hasOpts  bool
 	hasTS    bool
+	short    bool // the header is longer than the packet: its length means nothing
 	sackOK   bool
 	wscale   int8 // -1: not offered
 	mss      uint16
@@ -35,7 +36,7 @@ type packet struct {
 	tsval    uint32
 	tsecr    uint32
 	payload  int32 // length as sent; what was captured may be shorter
-	// outbound and dsa tell captures of one packet at two places apart.
+	// place tells captures of one packet at two interfaces apart.
 	place uint32
 
 	head    [16]byte // first bytes of the payload
@@ -67,9 +68,18 @@ const (
 	protoAH      = 51
 	protoICMPv6  = 58
 	protoEtherIP = 97
-	protoL2TP    = 115
+	protoIPComp  = 108
 	protoMPLS    = 137
 )
+
+// end is the sequence number behind a segment; SYN and FIN take one.
+func (p *packet) end() uint32 {
+	n := p.seq + uint32(p.payload)
+	if p.flags&(syn|fin) != 0 {
+		n++
+	}
+	return n
+}
 
 // endpoint is one end of a conversation.
 type endpoint struct {

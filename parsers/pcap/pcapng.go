@@ -15,6 +15,8 @@ const (
 	blockStatistics = 5
 	blockEnhanced   = 6
 	// Blocks that Wireshark counts as frames although they hold no packet.
+	blockCustom      = 0xbad
+	blockCustomLocal = 0x40000bad
 	blockJournal     = 9
 	blockSysdig      = 0x204
 	blockSysdigEVF   = 0x208
@@ -143,7 +145,7 @@ func (f *pcapng) block(kind uint32, b []byte, r *record) (bool, error) {
 		return f.obsolete(b, r)
 	case blockStatistics:
 		f.statistics(b)
-	case blockJournal, blockSysdig, blockSysdigEVF, blockSysdig2, blockSysdig2EVF, blockSysdig2L, blockSysdig2LEVF:
+	case blockCustom, blockCustomLocal, blockJournal, blockSysdig, blockSysdigEVF, blockSysdig2, blockSysdig2EVF, blockSysdig2L, blockSysdig2LEVF:
 		*r = record{opaque: true, ts: noTime}
 		return true, nil
 	}

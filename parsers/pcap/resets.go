@@ -77,7 +77,7 @@ func (f *flow) unackedBy(p *packet, fwd, rev *side) int64 {
 	} else if !fwd.hasAckTop {
 		return fwd.sincePeer
 	}
-	if !rev.hasNext || !after(rev.nextSeq, top) {
+	if rev.nextSeq == 0 || !after(rev.nextSeq, top) {
 		return 0
 	}
 	n := int64(rev.nextSeq - top)

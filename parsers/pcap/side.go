@@ -7,8 +7,7 @@ type side struct {
 	maxToAck                  uint32
 	lastAckTime, nextSeqTime  int64
 	window                    uint16
-	hasBase, hasNext, hasAck  bool
-	hasMaxToAck               bool
+	hasBase, hasAck           bool
 	lastSYN                   bool // its last segment was a SYN, whose window is never scaled
 	scale                     int8 // -1 unknown, -2 not in use
 	lastSigns                 sign

@@ -4,12 +4,11 @@ package pcap
 // so that what a table evicts never depends on the number of workers.
 const shards = 16
 
-// Limits of all tables together, and for how long of capture time a flow stays
-// after it ended or, for UDP, fell silent.
+// Limits of all tables together. A flow leaves its table when its addresses and
+// ports are used again or when there are too many; never by time, because a late
+// packet of an old flow would look like a new one without a start.
 const (
 	maxFlows   = 1 << 19
-	lingerTCP  = 120_000_000_000
-	lingerUDP  = 300_000_000_000
 	maxICMP    = 4096
 	maxDNS     = 4096
 	maxPending = 4096
@@ -49,7 +48,6 @@ func (t *table) add(p *packet) {
 		}
 		return
 	}
-	t.expire(p.ts)
 	k, forward := p.key()
 	from := 1
 	if forward {
@@ -76,16 +74,10 @@ func (t *table) add(p *packet) {
 }
 
 // reused reports whether a packet starts another connection on the same addresses
-// and ports.
+// and ports. A SYN with the number of the last one is that one again, even after a
+// refusal: some stacks retry so.
 func (f *flow) reused(p *packet, from int) bool {
-	if p.flags&(syn|rst) != syn {
-		return false
-	}
-	fwd := &f.sides[from]
-	if p.flags&ack != 0 {
-		return false
-	}
-	return fwd.hasBase && (p.seq != fwd.baseSeq || f.closed() || f.sides[0].fin || f.sides[1].fin)
+	return p.flags&(syn|rst|ack) == syn && f.sides[from].hasBase && p.seq != f.sides[from].baseSeq
 }
 
 // file puts a flow at the end of the list that it belongs to.
@@ -104,16 +96,6 @@ func (t *table) file(f *flow) {
 		f.list.remove(f)
 	}
 	to.push(f)
-}
-
-// expire lets go of flows that ended a while ago.
-func (t *table) expire(now int64) {
-	for f := t.closed.head; f != nil && now-f.last > lingerTCP; f = t.closed.head {
-		t.finish(f)
-	}
-	for f := t.udp.head; f != nil && now-f.last > lingerUDP; f = t.udp.head {
-		t.finish(f)
-	}
 }
 
 // evict makes room: a flow that is over, else the one that was silent longest.

@@ -30,11 +30,12 @@ const (
 	hopNSH
 	hopEtherIP
 	hopAH
+	hopIPComp
 )
 
 // hopNames are the names in Flow.Tunnel; those with an identifier end in ':'.
 var hopNames = [...]string{
-	"vlan:", "mpls:", "pppoe:", "gre", "ipip", "6in4", "vxlan:", "geneve:", "gtp:", "erspan:", "teredo", "wlan", "nsh", "etherip", "ah",
+	"vlan:", "mpls:", "pppoe:", "gre", "ipip", "6in4", "vxlan:", "geneve:", "gtp:", "erspan:", "teredo", "wlan", "nsh", "etherip", "ah", "ipcomp",
 }
 
 func (h hop) String() string {
@@ -106,6 +107,8 @@ func (d *decoder) inner(proto uint8, c cursor) bool {
 	case protoEtherIP:
 		d.into(hopEtherIP, 0)
 		return c.skip(2) && d.ethernet(c)
+	case protoIPComp:
+		return d.ipcomp(c)
 	case protoAH:
 		if len(c.b) < 12 {
 			return false
@@ -155,7 +158,7 @@ func (d *decoder) gre(c cursor) bool {
 		}
 		return d.erspan(c, 8)
 	case etherERSPAN3:
-		n := 12
+		n = 12
 		if len(c.b) >= 12 && c.b[11]&1 != 0 {
 			n = 20
 		}
@@ -165,6 +168,9 @@ func (d *decoder) gre(c cursor) bool {
 			return false
 		}
 		return d.version(c)
+	}
+	if proto >= 0x8200 && proto < 0x8400 { // Aruba: radio frames
+		return d.wlan(c)
 	}
 	return d.etherType(proto, c)
 }
@@ -230,6 +236,7 @@ const (
 	portVXLANGPE = 4790
 	portGeneve   = 6081
 	portMPLS     = 6635
+	portGRE      = 4754
 )
 
 // overUDP reads tunnels on their assigned ports. When the payload turns out to be
@@ -269,6 +276,8 @@ func (d *decoder) tunnelPort(port uint16) func(*decoder, cursor) bool {
 		return (*decoder).teredo
 	case portMPLS:
 		return (*decoder).mpls
+	case portGRE:
+		return (*decoder).gre
 	}
 	return nil
 }
