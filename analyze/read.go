@@ -34,6 +34,8 @@ type parsed struct {
 	status ArtifactStatus
 	inner  []*Input
 	forced string // the parser that the input or the manifest named, "" if none
+	// skippedAt are the first records that could not be understood.
+	skippedAt []fact.Ref
 }
 
 // Read sniffs and parses inputs and seals their facts, without applying rules.
@@ -89,7 +91,8 @@ func ReadFrom(ctx context.Context, src Source, cfg Config) (*Facts, error) {
 	var arts []fact.Artifact
 	var shards []*fact.Shard
 	for _, d := range all {
-		a := fact.Artifact{ID: d.in.ID(), Parser: d.status.Parser, Facts: d.status.Facts, Partial: d.status.Status == ArtifactPartial, Host: manifest.host(d.in)}
+		a := fact.Artifact{ID: d.in.ID(), Parser: d.status.Parser, Facts: d.status.Facts, Partial: d.status.Status == ArtifactPartial, Host: manifest.host(d.in),
+			Unclaimed: d.status.Status == ArtifactUnclaimed, Skipped: d.status.Skipped, SkippedAt: d.skippedAt}
 		if !d.in.ModTime.IsZero() {
 			a.ModTime = fact.Time{T: d.in.ModTime.UTC(), Basis: fact.FileTime}
 		}
@@ -182,6 +185,7 @@ func (d *parsed) settle(s *Sink, read int64, err error) {
 	st.Issues = append(st.Issues, s.notes...)
 	for _, p := range s.problems {
 		st.Issues = append(st.Issues, p.Error())
+		d.skippedAt = append(d.skippedAt, p.At)
 	}
 }
 

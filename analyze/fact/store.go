@@ -107,6 +107,11 @@ type Artifact struct {
 	// Partial is true when the parser stopped before the end or skipped records;
 	// rules must not conclude from absence in a partial artifact.
 	Partial bool
+	// Unclaimed is true when no parser knows the format.
+	Unclaimed bool
+	// Skipped counts records that could not be understood; SkippedAt are the first.
+	Skipped   int64
+	SkippedAt []Ref
 	// Host is the host that a manifest names for the artifact, "" otherwise.
 	Host string
 	// ModTime is the time the archive or file system gives, zero if none.

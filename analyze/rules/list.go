@@ -18,7 +18,9 @@ import (
 	incidentstalledconsumer "github.com/culprit-dev/culprit/analyze/rules/incident/stalled-consumer"
 	lognetworkerrno "github.com/culprit-dev/culprit/analyze/rules/log/network-errno"
 	logresourceerrno "github.com/culprit-dev/culprit/analyze/rules/log/resource-errno"
+	nodeloopblocked "github.com/culprit-dev/culprit/analyze/rules/node/loop-blocked"
 	nodesilentservice "github.com/culprit-dev/culprit/analyze/rules/node/silent-service"
+	nodethreadpoolstarved "github.com/culprit-dev/culprit/analyze/rules/node/threadpool-starved"
 	processexecmaxbuffer "github.com/culprit-dev/culprit/analyze/rules/process/exec-maxbuffer"
 	processoomkill "github.com/culprit-dev/culprit/analyze/rules/process/oom-kill"
 	processoperatorkill "github.com/culprit-dev/culprit/analyze/rules/process/operator-kill"
@@ -27,8 +29,10 @@ import (
 	processsupervisorstop "github.com/culprit-dev/culprit/analyze/rules/process/supervisor-stop"
 	qualityaudit "github.com/culprit-dev/culprit/analyze/rules/quality/audit"
 	qualitycapture "github.com/culprit-dev/culprit/analyze/rules/quality/capture"
+	qualityclock "github.com/culprit-dev/culprit/analyze/rules/quality/clock"
 	qualitydisjointtime "github.com/culprit-dev/culprit/analyze/rules/quality/disjoint-time"
 	qualityidentity "github.com/culprit-dev/culprit/analyze/rules/quality/identity"
+	qualityunparsed "github.com/culprit-dev/culprit/analyze/rules/quality/unparsed"
 	tcpabort "github.com/culprit-dev/culprit/analyze/rules/tcp/abort"
 	tcpacceptqueuefull "github.com/culprit-dev/culprit/analyze/rules/tcp/accept-queue-full"
 	tcpconnectblackhole "github.com/culprit-dev/culprit/analyze/rules/tcp/connect-blackhole"
@@ -63,7 +67,9 @@ func All() []*analyze.Rule {
 		incidentstalledconsumer.Rule(),
 		lognetworkerrno.Rule(),
 		logresourceerrno.Rule(),
+		nodeloopblocked.Rule(),
 		nodesilentservice.Rule(),
+		nodethreadpoolstarved.Rule(),
 		processexecmaxbuffer.Rule(),
 		processoomkill.Rule(),
 		processoperatorkill.Rule(),
@@ -72,8 +78,10 @@ func All() []*analyze.Rule {
 		processsupervisorstop.Rule(),
 		qualityaudit.Rule(),
 		qualitycapture.Rule(),
+		qualityclock.Rule(),
 		qualitydisjointtime.Rule(),
 		qualityidentity.Rule(),
+		qualityunparsed.Rule(),
 		tcpabort.Rule(),
 		tcpacceptqueuefull.Rule(),
 		tcpconnectblackhole.Rule(),

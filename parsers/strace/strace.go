@@ -45,7 +45,7 @@ func sniff(h analyze.Head) analyze.Match {
 		}
 	}
 	switch {
-	case calls >= 3 && calls*2 > lines:
+	case calls >= 2 && calls*2 > lines:
 		return analyze.Sure
 	case calls > 0 && calls*2 > lines:
 		return analyze.Probably
@@ -70,7 +70,7 @@ var commonCalls = map[string]bool{
 	"listen": true, "getsockopt": true, "setsockopt": true, "execve": true, "clone": true, "clone3": true, "wait4": true, "rt_sigaction": true,
 	"rt_sigprocmask": true, "nanosleep": true, "clock_nanosleep": true, "fstat": true, "newfstatat": true, "stat": true, "ioctl": true, "fcntl": true,
 	"restart_syscall": true, "writev": true, "readv": true, "pread64": true, "pwrite64": true, "getpid": true, "gettid": true, "kill": true, "tgkill": true,
-	"sched_yield": true, "epoll_create1": true, "eventfd2": true, "pipe2": true, "dup": true, "exit_group": true, "lseek": true, "access": true,
+	"sched_yield": true, "fsync": true, "fdatasync": true, "pread": true, "pwrite": true, "preadv": true, "pwritev": true, "recv": true, "send": true, "epoll_create1": true, "eventfd2": true, "pipe2": true, "dup": true, "exit_group": true, "lseek": true, "access": true,
 	"getrandom": true, "timerfd_settime": true, "shutdown": true, "sendfile": true, "getsockname": true, "getpeername": true, "io_uring_enter": true,
 }
 

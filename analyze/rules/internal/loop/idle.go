@@ -25,15 +25,51 @@ func Waiting(t *fact.Thread) (call string, ok bool) {
 	if t == nil {
 		return "", false
 	}
-	for _, f := range t.Frames[:min(len(t.Frames), 4)] {
+	for i, f := range t.Frames[:min(len(t.Frames), 4)] {
 		if fn := plain(f.Func); waits[fn] {
 			return fn, true
 		}
-		if f.Func == "uv__io_poll" || f.Func == "select" { // py-spy: selectors.py
+		// Deeper down it is the loop that called the handler which runs now.
+		if f.Func == "uv__io_poll" && i < 2 {
 			return f.Func, true
 		}
 	}
 	return "", false
+}
+
+// Busy describes what a main thread runs instead of waiting for events: the first
+// frame that says something to a reader. ok is false when it waits, or when the
+// frames do not tell.
+func Busy(t *fact.Thread) (at fact.Frame, ok bool) {
+	if t == nil || len(t.Frames) == 0 {
+		return fact.Frame{}, false
+	}
+	if _, waiting := Waiting(t); waiting {
+		return fact.Frame{}, false
+	}
+	for _, f := range t.Frames {
+		// Compiled JavaScript has no symbols.
+		if f.Func != "??" && !strings.HasPrefix(f.Func, "0x") {
+			return f, true
+		}
+	}
+	return t.Frames[0], true
+}
+
+// IsWait reports whether a system call is a loop's wait for events.
+func IsWait(call string) bool { return waits[call] }
+
+// IsNode reports whether the process runs Node, by its threads or its command.
+func (p *Process) IsNode() bool {
+	for _, st := range p.Stacks {
+		for _, t := range st.Threads {
+			if t.Runtime == "node" {
+				return true
+			}
+		}
+	}
+	name := p.Name()
+	return strings.HasPrefix(name, "node") || p.Comm == "node"
 }
 
 // Turning reports whether a trace shows the loop coming back to its wait again and
