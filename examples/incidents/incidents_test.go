@@ -248,7 +248,9 @@ func TestReproduce(t *testing.T) {
 			in := byDir(t, dir)
 			installed(t, in.rules)
 			out := filepath.Join(t.TempDir(), "bundle.tar.gz")
-			collect(t, s, "-o", out)
+			if said := collect(t, s, "-o", out); strings.Contains(said, "auditd cannot be used") {
+				t.Skip("without an audit log the sender of a signal is not named")
+			}
 			check(t, run(t, out), in.rules, in.fresh, nil)
 			collect(t, s, "-f", "-o", out)
 			clean(t, run(t, out))
@@ -256,9 +258,10 @@ func TestReproduce(t *testing.T) {
 	}
 }
 
-func collect(t *testing.T, script string, args ...string) {
+func collect(t *testing.T, script string, args ...string) string {
 	t.Helper()
 	said, err := exec.CommandContext(t.Context(), "./"+script, args...).CombinedOutput()
 	t.Logf("%s", said)
 	require.NoError(t, err)
+	return string(said)
 }

@@ -65,7 +65,8 @@ if private_audit; then
 	launcher_pid=$pid
 elif command -v strace >/dev/null 2>&1; then
 	record=strace
-	say "auditd cannot be used here (it needs root and no other daemon); recording signals with strace"
+	say "auditd cannot be used here (it needs root and no other daemon); recording signals with strace:"
+	say "the trace shows who signalled whom, but the report names a sender from an audit log only"
 	start "$bundle/launcher.log" strace -f -tt -s 200 -e trace=execve,kill,tkill,tgkill,pidfd_send_signal -o "$bundle/strace_launcher.txt" node launcher.js
 else
 	record=none
