@@ -2,6 +2,7 @@ package wire
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -24,13 +25,15 @@ type Group struct {
 	Server *Server
 	// FromClients: the culprits are clients.
 	FromClients bool
+	// Upstream are conversations that the culprit, a proxy, reset as a client in the
+	// same moments as those of Cases.
+	Upstream []*Case
 
 	x *Index
 }
 
-// group puts cases with one class and culprit together. A service is one culprit
-// by its address and port, clients are by their address, and a device that cuts
-// idle connections is one by address, whether it serves or calls.
+// group puts cases with one class and culprit together: a service by its address
+// and port, clients by their address and the service they call.
 func (x *Index) group() {
 	type key struct {
 		class Class
@@ -43,21 +46,14 @@ func (x *Index) group() {
 			continue
 		}
 		who := x.key(c.Flow.At, c.Culprit())
-		if !c.FromServer || c.Class == IdleTimeout {
+		if !c.FromServer {
 			ap, _ := join.ParseAddrPort(c.Culprit())
-			who = x.key(c.Flow.At, netip.AddrPortFrom(ap.Addr(), 0).String())
-			if ap.Addr().IsLoopback() {
-				// Everybody is 127.0.0.1; only the service tells them apart.
-				who = x.key(c.Flow.At, c.Flow.Server)
-			}
-			if !c.FromServer && c.Class != IdleTimeout {
-				who += " of " + c.Flow.Server
-			}
+			who = x.key(c.Flow.At, netip.AddrPortFrom(ap.Addr(), 0).String()) + " of " + c.Flow.Server
 		}
 		k := key{c.Class, who, c.Death}
 		g := groups[k]
 		if g == nil {
-			g = &Group{Class: c.Class, x: x}
+			g = &Group{Class: c.Class, FromClients: !c.FromServer, x: x}
 			groups[k] = g
 			x.Groups = append(x.Groups, g)
 		}
@@ -65,7 +61,10 @@ func (x *Index) group() {
 		x.grouped[c] = g
 	}
 	for _, g := range x.Groups {
-		slices.SortStableFunc(g.Cases, func(a, b *Case) int { return a.At().Compare(b.At()) })
+		slices.SortStableFunc(g.Cases, byTime)
+	}
+	x.proxies()
+	for _, g := range x.Groups {
 		g.name()
 	}
 	slices.SortStableFunc(x.Groups, func(a, b *Group) int {
@@ -73,17 +72,50 @@ func (x *Index) group() {
 	})
 }
 
-// name finds the culprit's end: the address that it serves on where it serves in
-// any of the cases, else its client address.
-func (g *Group) name() {
-	c := g.Cases[0]
-	for _, o := range g.Cases {
-		if o.FromServer {
-			c = o
+// halves is how close in time a proxy gives up the two halves of a connection.
+const halves = 10 * time.Millisecond
+
+// proxies gives the resets that a proxy sends upstream to the group of those that
+// it sends to its own clients in the same moments: one culprit, one story.
+func (x *Index) proxies() {
+	for _, up := range x.Groups {
+		if !up.FromClients {
+			continue
+		}
+		for _, down := range x.Groups {
+			if down.FromClients || !sameHost(up.Cases[0].Flow.Client, down.Cases[0].Flow.Server) ||
+				x.hosts.Of(up.Cases[0].Flow.At) != x.hosts.Of(down.Cases[0].Flow.At) {
+				continue
+			}
+			near := 0
+			for _, c := range up.Cases {
+				if len(within(down.Cases, c.At(), halves)) > 0 {
+					near++
+				}
+			}
+			if near*5 < len(up.Cases)*4 {
+				continue
+			}
+			down.Upstream = append(down.Upstream, up.Cases...)
+			for _, c := range up.Cases {
+				x.grouped[c] = down
+			}
+			up.Cases = nil
 			break
 		}
 	}
-	g.FromClients = !c.FromServer
+	x.Groups = slices.DeleteFunc(x.Groups, func(g *Group) bool { return len(g.Cases) == 0 })
+}
+
+func sameHost(a, b string) bool {
+	x, ok1 := join.ParseAddrPort(a)
+	y, ok2 := join.ParseAddrPort(b)
+	return ok1 && ok2 && x.Addr() == y.Addr()
+}
+
+// name finds the culprit's end and the words for it.
+func (g *Group) name() {
+	c := g.Cases[0]
 	g.Server = g.x.Server(c.Flow)
 	host := g.x.hosts.Of(c.Flow.At)
 	if c.FromServer {
@@ -159,7 +191,20 @@ func (g *Group) Entities() []analyze.Entity {
 	for _, c := range g.Cases[:min(len(g.Cases), maxFlowEntities)] {
 		out = append(out, join.FlowEntity(g.x.hosts.Of(c.Flow.At), c.Flow.Client, c.Flow.Server))
 	}
+	for _, c := range g.Upstream[:min(len(g.Upstream), maxFlowEntities)] {
+		out = append(out, join.FlowEntity(g.x.hosts.Of(c.Flow.At), c.Flow.Client, c.Flow.Server))
+	}
 	return out
+}
+
+// Both says that the culprit gave up both halves of proxied connections, "" if it
+// did not.
+func (g *Group) Both() string {
+	if len(g.Upstream) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s it reset its own connection to %s in the same moment: it is a proxy that gives both halves up, and the service behind it is not at fault.",
+		Count(len(g.Upstream), "time", "times"), g.Upstream[0].Flow.Server)
 }
 
 // At is evidence at a frame of a conversation.
@@ -171,8 +216,11 @@ func At(f *fact.Flow, frame int, t time.Time, format string, args ...any) analyz
 	return e.On(t, fact.Epoch, 0)
 }
 
-// Round shortens a duration for people: three significant digits.
+// Round shortens a duration for people: three significant digits, or whole seconds.
 func Round(d time.Duration) time.Duration {
+	if d.Abs() >= time.Minute {
+		return d.Round(time.Second)
+	}
 	unit := time.Duration(1)
 	for abs := d.Abs(); abs/unit >= 1000; unit *= 10 {
 	}

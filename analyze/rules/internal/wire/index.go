@@ -253,7 +253,7 @@ func (x *Index) deaths() {
 		}
 		switch refused, tried := x.after(s, last); {
 		case refused:
-		case tried || !x.vanished(s, ends):
+		case tried || !x.vanished(s, ends, abnormal):
 			continue
 		}
 		for _, f := range s.Flows {
@@ -296,10 +296,15 @@ func (x *Index) after(s *Server, at time.Time) (refused, tried bool) {
 }
 
 // vanished is the judgement when nobody tried again: several connections end in
-// one instant, as only the end of a process does, and no table shows that
-// somebody listens.
-func (x *Index) vanished(s *Server, ends []time.Time) bool {
-	if len(ends) < deathFlows || ends[len(ends)-1].Sub(ends[len(ends)-deathFlows]) > deathInstant {
+// one instant, as only the end of a process does, and not as others had ended all
+// along; and no table shows that somebody listens.
+func (x *Index) vanished(s *Server, ends []time.Time, abnormal int) bool {
+	last := ends[len(ends)-1]
+	n := 0
+	for n < len(ends) && last.Sub(ends[len(ends)-1-n]) <= deathInstant {
+		n++
+	}
+	if n < deathFlows || n*2 <= abnormal {
 		return false
 	}
 	ap, ok := join.ParseAddrPort(s.Addr)
@@ -365,8 +370,13 @@ func (x *Index) boundedIdle(cases []*Case) {
 		shortest, death = min(shortest, c.Idle), first(death, c.At())
 	}
 	goesOn := false
+	seen := map[*Server]bool{}
 	for _, c := range cases {
 		s := x.Server(c.Flow)
+		if seen[s] {
+			continue
+		}
+		seen[s] = true
 		d, _, _ := x.Survived(s)
 		if d < minIdle || d >= shortest {
 			return
@@ -448,43 +458,69 @@ func cluster(cases []*Case, spread float64, slack time.Duration) []*Case {
 // common with connections that the server ended with FIN.
 func (x *Index) races() {
 	for _, s := range x.Servers() {
-		var fins []time.Duration // silences that the server ended with FIN
+		var fins []ending
 		var unread []*Case
 		for _, f := range s.Flows {
 			c := x.byFlow[f]
 			switch {
 			case c != nil && c.Class == WriteAfterClose && c.Crossed && c.Idle >= minIdle && f.Turns.Answers >= 1:
 				c.Class = KeepaliveRace
-				fins = append(fins, c.Idle)
+				fins = append(fins, ending{c.Idle, f.ToClient.FINTime})
 			case c != nil && c.Class == Abort && c.lastMoment():
 				unread = append(unread, c)
 			default:
 				for _, g := range f.Idle {
 					if f.ToClient.FIN && g.AfterFrame == f.ToClient.FINFrame && g.Duration >= minIdle {
-						fins = append(fins, g.Duration)
+						fins = append(fins, ending{g.Duration, f.ToClient.FINTime})
 					}
 				}
 			}
 		}
-		for _, c := range unread {
-			same := func(d time.Duration) bool {
-				return (d - c.silence()).Abs() <= crossing+time.Duration(idleSpread*float64(c.silence()))
-			}
-			n := 0
-			for _, o := range unread {
-				if same(o.silence()) {
-					n++
-				}
-			}
-			by := 0
-			for _, d := range fins {
-				if same(d) {
-					by++
-				}
-			}
-			if by > 0 && n+by >= idleFlows {
-				c.Idle, c.Class, c.Crossed = c.silence(), KeepaliveRace, true
-			}
+		if len(unread) > 0 {
+			unreadRaces(fins, unread)
 		}
 	}
+}
+
+// ending is a silence that a server ended with FIN, and when.
+type ending struct {
+	silence time.Duration
+	at      time.Time
+}
+
+// unreadRaces judges requests that lay unread when the server closed. A process
+// that exits ends all its connections with FIN at one moment, after any silence:
+// only endings at different times show a timer.
+func unreadRaces(fins []ending, unread []*Case) {
+	slices.SortFunc(fins, func(a, b ending) int { return cmp.Compare(a.silence, b.silence) })
+	all := make([]time.Duration, 0, len(fins)+len(unread))
+	for _, e := range fins {
+		all = append(all, e.silence)
+	}
+	for _, c := range unread {
+		all = append(all, c.silence())
+	}
+	slices.Sort(all)
+	for _, c := range unread {
+		d := c.silence()
+		slack := crossing + time.Duration(idleSpread*float64(d))
+		i, _ := slices.BinarySearchFunc(fins, d-slack, func(e ending, d time.Duration) int { return cmp.Compare(e.silence, d) })
+		var earliest, latest time.Time
+		for ; i < len(fins) && fins[i].silence <= d+slack && latest.Sub(earliest) <= deathWindow; i++ {
+			earliest = first(earliest, fins[i].at)
+			if fins[i].at.After(latest) {
+				latest = fins[i].at
+			}
+		}
+		if latest.Sub(earliest) > deathWindow && count(all, d-slack, d+slack) >= idleFlows {
+			c.Idle, c.Class, c.Crossed = d, KeepaliveRace, true
+		}
+	}
+}
+
+// count is how many of sorted durations lie between two, both included.
+func count(sorted []time.Duration, from, to time.Duration) int {
+	i, _ := slices.BinarySearch(sorted, from)
+	j, _ := slices.BinarySearch(sorted, to+1)
+	return j - i
 }

@@ -51,6 +51,9 @@ func (l *Logs) Of(g *Group) []Match { return l.byGroup[g] }
 // the program gets to it.
 const nearby = time.Second
 
+// farthest is how far a line may be from the conversation that it names.
+const farthest = time.Minute
+
 // NetworkErrno reports whether an errno is how a program sees a broken or refused
 // connection.
 func NetworkErrno(errno string) bool {
@@ -122,7 +125,13 @@ func buildLogs(p *analyze.Pass) *Logs {
 		}
 		m.byTime = append(m.byTime, c)
 	}
-	slices.SortStableFunc(m.byTime, func(a, b *Case) int { return a.At().Compare(b.At()) })
+	slices.SortStableFunc(m.byTime, byTime)
+	for _, list := range m.byAddr {
+		slices.SortStableFunc(list, byTime)
+	}
+	for _, list := range m.byPort {
+		slices.SortStableFunc(list, byTime)
+	}
 	l := &Logs{byGroup: map[*Group][]Match{}}
 	for e := range fact.All[fact.LogEvent](p.Facts) {
 		if !NetworkErrno(e.Errno) {
@@ -149,14 +158,15 @@ func buildLogs(p *analyze.Pass) *Logs {
 // narrows down, else by time alone, and then only when one culprit fits.
 func (m *logMatcher) find(e *fact.LogEvent) (Match, bool) {
 	at, uncertainty, timed := m.clocks.UTC(e.At.Artifact, e.Time)
-	if cases, how := m.named(e); len(cases) > 0 {
+	window := farthest + uncertainty
+	if !timed {
+		window = 0
+	}
+	if cases, how := m.named(e, at, window); len(cases) > 0 {
 		best := m.nearest(cases, at, timed)
 		out := Match{Event: e, Case: best, By: how, Sure: analyze.Likely, Timed: timed}
 		if timed {
 			out.Delta = at.Sub(best.At())
-			if out.Delta.Abs() > time.Minute+uncertainty {
-				return Match{}, false // the same service at another time
-			}
 			if out.Delta.Abs() <= nearby+uncertainty {
 				out.Sure = analyze.Confirmed
 			}
@@ -184,7 +194,9 @@ func loopback(f *fact.Flow) bool {
 
 // named lists conversations of which the line names an end: a client's port names
 // one connection, a service's address all of them.
-func (m *logMatcher) named(e *fact.LogEvent) (cases []*Case, how string) {
+// With a window, only those near the time of the line count: the same service may
+// have failed for another reason before.
+func (m *logMatcher) named(e *fact.LogEvent, at time.Time, window time.Duration) (cases []*Case, how string) {
 	for _, a := range e.Addresses {
 		var list []*Case
 		ap, ok := join.ParseAddrPort(a)
@@ -195,11 +207,10 @@ func (m *logMatcher) named(e *fact.LogEvent) (cases []*Case, how string) {
 		} else if ok {
 			list = m.byPort[ap.Port()]
 		}
-		var fit []*Case
-		for _, c := range list {
-			if m.fits(e, c) {
-				fit = append(fit, c)
-			}
+		// Among many, those of the same moment are enough.
+		fit := m.fitting(e, within(list, at, min(window, nearby)))
+		if len(fit) == 0 && window > nearby {
+			fit = m.fitting(e, within(list, at, window))
 		}
 		// The address with the fewest conversations says most.
 		if len(fit) > 0 && (cases == nil || len(fit) < len(cases)) {
@@ -207,6 +218,30 @@ func (m *logMatcher) named(e *fact.LogEvent) (cases []*Case, how string) {
 		}
 	}
 	return cases, how
+}
+
+// byTime orders conversations by when they ended.
+func byTime(a, b *Case) int { return a.At().Compare(b.At()) }
+
+// within cuts out of a list in the order of time what lies within a window; all of
+// it without one.
+func within(list []*Case, at time.Time, window time.Duration) []*Case {
+	if window == 0 {
+		return list
+	}
+	from, _ := slices.BinarySearchFunc(list, at.Add(-window), func(c *Case, t time.Time) int { return c.At().Compare(t) })
+	to, _ := slices.BinarySearchFunc(list, at.Add(window+1), func(c *Case, t time.Time) int { return c.At().Compare(t) })
+	return list[from:max(from, to)]
+}
+
+func (m *logMatcher) fitting(e *fact.LogEvent, list []*Case) []*Case {
+	var out []*Case
+	for _, c := range list {
+		if m.fits(e, c) {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // namesForeign lists full addresses in a line that no conversation of the capture
@@ -240,13 +275,9 @@ func (m *logMatcher) nearest(cases []*Case, at time.Time, timed bool) *Case {
 // inTime ties a line to the nearest conversation in time of which the writer can
 // be an end. Two culprits within the window are ambiguous.
 func (m *logMatcher) inTime(e *fact.LogEvent, at time.Time, window time.Duration) (Match, bool) {
-	from, _ := slices.BinarySearchFunc(m.byTime, at.Add(-window), func(c *Case, t time.Time) int { return c.At().Compare(t) })
 	writer := m.writer[e.At.Artifact]
 	var fit, known []*Case
-	for _, c := range m.byTime[from:] {
-		if c.At().After(at.Add(window)) {
-			break
-		}
+	for _, c := range within(m.byTime, at, window) {
 		if !m.fits(e, c) || c.Class == Left || !m.canWrite(writer, c) || m.hosts.Of(e.At) != m.hosts.Of(c.Flow.At) {
 			continue
 		}

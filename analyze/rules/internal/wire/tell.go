@@ -191,7 +191,7 @@ func (g *Group) Draft(p *analyze.Pass, packets analyze.Confidence, note func(*Ca
 		Subject: g.Subject, From: g.From(), To: g.To(), Entities: g.Entities(),
 		Confidence: g.Believed(p, packets),
 	}
-	for _, c := range g.direct(resets) {
+	for _, c := range g.Cases[:min(len(g.Cases), resets)] {
 		f.Evidence = append(f.Evidence, analyze.Evidence{Ref: c.Frame(), Note: note(c)}.On(c.At(), fact.Epoch, 0))
 	}
 	complaints, ev := g.Complaints(p, lines)
@@ -200,18 +200,6 @@ func (g *Group) Draft(p *analyze.Pass, packets analyze.Confidence, note func(*Ca
 		f.Evidence = append(f.Evidence, analyze.Cite(at, "%s is %s, by %s", g.End.Addr, g.End.Process, g.End.Link.By))
 	}
 	return f, complaints
-}
-
-// direct lists the first cases in which the culprit is what the group is named
-// after, the server or the client.
-func (g *Group) direct(most int) []*Case {
-	var out []*Case
-	for _, c := range g.Cases {
-		if c.FromServer != g.FromClients && len(out) < most {
-			out = append(out, c)
-		}
-	}
-	return out
 }
 
 // Hurt is the severity of resets: high when several connections of a service die
@@ -283,10 +271,10 @@ func (g *Group) Share() string {
 // from the last packet, which may come after what started the timer.
 func Timer(d time.Duration) time.Duration {
 	for _, unit := range []time.Duration{time.Minute, time.Second, 500 * time.Millisecond, 100 * time.Millisecond} {
-		if above := d.Truncate(unit) + unit; above-d <= d/200+2*time.Millisecond {
+		if above := d.Truncate(unit) + unit; above-d <= min(d/200, 50*time.Millisecond)+2*time.Millisecond {
 			return above
 		}
-		if whole := d.Truncate(unit); whole > 0 && d-whole <= d/40+20*time.Millisecond {
+		if whole := d.Truncate(unit); whole > 0 && d-whole <= min(d/40+20*time.Millisecond, unit/4) {
 			return whole
 		}
 	}

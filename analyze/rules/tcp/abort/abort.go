@@ -101,6 +101,9 @@ func report(p *analyze.Pass, g *wire.Group) {
 			f.Next = append(f.Next, "nstat -az TcpExtTCPAbortOnClose TcpExtTCPAbortOnData TcpExtTCPAbortOnLinger", "strace -f -e trace=close,shutdown,setsockopt -p "+g.PID())
 		}
 	}
+	if both := g.Both(); both != "" {
+		detail = append(detail, both)
+	}
 	f.Detail, f.Fix = strings.Join(detail, "\n\n"), fix(g, n)
 	p.Report(f)
 }
@@ -150,6 +153,9 @@ func mechanism(g *wire.Group, n counts) string {
 			bytes = max(bytes, c.Unread)
 		}
 		return fmt.Sprintf("%s In %d of %d cases the client had sent payload (up to %d bytes) since the server's last one, and the server answered none of it. A kernel sends RST in place of FIN when a process closes a socket whose receive queue still holds unread data.", form, n.unread, len(g.Cases), bytes)
+	}
+	if g.FromClients {
+		return form + " The client waited for nothing: it closed before it had read all that came, or on purpose, as cancelled downloads and simple health checks do."
 	}
 	return form + " Everything that the other side had sent was answered before."
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -48,46 +49,47 @@ type timing struct {
 	shortest, longest time.Duration // of the fatal silences
 	// measured: the RST came out of the silence, so the silence is the timer.
 	measured bool
+	// given is the timer that the culprit itself states, zero if it states none.
+	given    time.Duration
 	survived time.Duration // the longest silence that a connection outlived
 	flow     *fact.Flow
 	gap      *fact.Gap
-	upstream int // cases in which the culprit is the client
-	paired   int // of them, those that died together with a connection to the culprit
 }
 
 func measure(p *analyze.Pass, g *wire.Group) timing {
 	t := timing{shortest: g.Cases[0].Idle, measured: true}
-	for i, c := range g.Cases {
+	for _, c := range g.Cases {
 		t.shortest, t.longest = min(t.shortest, c.Idle), max(t.longest, c.Idle)
 		if c.Provoked {
 			t.measured = false
-		}
-		if c.FromServer == g.FromClients {
-			t.upstream++
-			if i > 0 && c.At().Sub(g.Cases[i-1].At()) < 10*time.Millisecond ||
-				i+1 < len(g.Cases) && g.Cases[i+1].At().Sub(c.At()) < 10*time.Millisecond {
-				t.paired++
-			}
 		}
 	}
 	t.survived, t.flow, t.gap = wire.Of(p).Survived(g.Server)
 	return t
 }
 
+// timer is the best guess.
+func (t timing) timer() time.Duration {
+	if t.given > 0 {
+		return t.given
+	}
+	return wire.Timer(t.shortest)
+}
+
 // words is the timer in words.
 func (t timing) words() string {
-	if t.measured {
-		return wire.Timer(t.shortest).String()
+	if t.measured || t.given > 0 {
+		return t.timer().String()
 	}
 	return fmt.Sprintf("between %v and %v", wire.Round(t.survived), wire.Round(t.shortest))
 }
 
 func report(p *analyze.Pass, g *wire.Group) {
 	t := measure(p, g)
+	stated := configured(p, g, &t)
 	f, complaints := g.Draft(p, t.sure(p.Threshold("gap")), note)
 	f.Severity = g.Hurt(int(p.Threshold("flows")), complaints)
 	p.Note("%s: %d died after %v to %v of silence, longest survived %v", g.Subject, len(g.Cases), wire.Round(t.shortest), wire.Round(t.longest), wire.Round(t.survived))
-	direct := len(g.Cases) - t.upstream
 	how := "with RST"
 	if g.Cases[0].Reset == nil {
 		how = "without a word"
@@ -96,9 +98,9 @@ func report(p *analyze.Pass, g *wire.Group) {
 	if t.measured {
 		after = "as soon as they are idle for " + t.words()
 	}
-	f.Title = fmt.Sprintf("%s cuts connections %s %s: %s", g.Who(), how, after, wire.Count(direct, "connection", "connections"))
-	if t.upstream > 0 {
-		f.Title += fmt.Sprintf(", and %d of its own to %s", t.upstream, upstream(g))
+	f.Title = fmt.Sprintf("%s cuts connections %s %s: %s", g.Who(), how, after, wire.Count(len(g.Cases), "connection", "connections"))
+	if n := len(g.Upstream); n > 0 {
+		f.Title += fmt.Sprintf(", and %d of its own to %s", n, g.Upstream[0].Flow.Server)
 	}
 	detail := []string{mechanism(g, t), wire.Seen(complaints), "Clients: " + g.Clients(24) + "."}
 	switch {
@@ -111,13 +113,12 @@ func report(p *analyze.Pass, g *wire.Group) {
 		f.Against = append(f.Against, wire.At(t.flow, t.gap.AfterFrame, t.gap.From.Add(t.gap.Duration), "a connection goes on after %v of silence, longer than the shortest fatal one", wire.Round(t.survived)))
 		f.Confidence = f.Confidence.Lower()
 	}
-	ev := configured(p, g, t)
-	if len(ev) > 0 && len(f.Against) == 0 {
-		f.Confidence = min(f.Confidence+1, analyze.Confirmed)
+	if len(stated) > 0 && len(f.Against) == 0 {
+		f.Confidence = analyze.Confirmed // packets and the culprit's own word agree
 	}
-	f.Evidence = append(f.Evidence, ev...)
+	f.Evidence = append(f.Evidence, stated...)
 	f.Detail = strings.Join(detail, "\n\n")
-	timer := wire.Timer(t.shortest)
+	timer := t.timer()
 	f.Fix = fmt.Sprintf("Use a keep-alive shorter than the idle timeout: TCP keepalive or a heartbeat at most every %v, or let the clients' pools close connections before %v of idleness. Or raise the idle timeout on %s above the clients' longest pause.", wire.Round(timer/2), timer, g.End.Addr)
 	p.Report(f)
 }
@@ -141,15 +142,6 @@ func note(c *wire.Case) string {
 	return fmt.Sprintf("RST of %s to %s after %v of silence", c.Culprit(), c.Victim(), wire.Round(c.Idle))
 }
 
-func upstream(g *wire.Group) string {
-	for _, c := range g.Cases {
-		if !c.FromServer {
-			return c.Flow.Server
-		}
-	}
-	return ""
-}
-
 func mechanism(g *wire.Group, t timing) string {
 	var s string
 	switch {
@@ -161,8 +153,8 @@ func mechanism(g *wire.Group, t timing) string {
 	default:
 		s = fmt.Sprintf("The first packet after %v to %v of silence was answered with RST on %d connections: the state had been dropped while they were idle.", wire.Round(t.shortest), wire.Round(t.longest), len(g.Cases)) + hints(t)
 	}
-	if t.paired > 0 {
-		s += fmt.Sprintf(" %d times it reset its own connection to %s in the same moment: it is a proxy that gives both halves up, and the service behind it is not at fault.", t.paired, upstream(g))
+	if both := g.Both(); both != "" {
+		s += " " + both
 	}
 	return s
 }
@@ -182,28 +174,36 @@ func hints(t timing) string {
 }
 
 // configured cites where the culprit's command line or log states the timer.
-func configured(p *analyze.Pass, g *wire.Group, t timing) []analyze.Evidence {
-	if !t.measured {
-		return nil
-	}
-	timer := wire.Timer(t.shortest)
+func configured(p *analyze.Pass, g *wire.Group, t *timing) []analyze.Evidence {
 	var out []analyze.Evidence
-	if pr := g.End.Process; pr != nil && len(pr.Rows) > 0 && states(pr.Command, timer, false) {
-		out = append(out, analyze.Cite(pr.Rows[0].At, "its command line has the timer: %s", pr.Command))
+	if pr := g.End.Process; pr != nil && len(pr.Rows) > 0 {
+		if d, ok := t.stated(pr.Command, false); ok {
+			t.given = d
+			out = append(out, analyze.Cite(pr.Rows[0].At, "its command line has the timer: %s", pr.Command))
+		}
 	}
 	clocks := join.ClocksOf(p)
 	for _, l := range wire.ListenerLogs(p, g.End.Host, g.End.Addr.String()) {
-		if states(l.Event.Text, timer, true) {
+		if d, ok := t.stated(l.Event.Text, true); ok {
+			t.given = d
 			out = append(out, clocks.Date(analyze.Cite(l.Event.At, "its log states the timer: %s", l.Event.Text), l.Event.Time))
 		}
 	}
 	return out
 }
 
-// states reports whether a text has a duration that is the timer: "8s", or a
-// number of seconds or milliseconds behind a word for a time-out. strict wants
-// the word in any case.
-func states(text string, timer time.Duration, strict bool) bool {
+// fits reports whether a duration can be the timer.
+func (t timing) fits(d time.Duration) bool {
+	if t.measured {
+		return d == wire.Timer(t.shortest)
+	}
+	return d > t.survived && d <= t.shortest
+}
+
+// stated finds a duration in a text that can be the timer: "8s", or a number of
+// seconds or milliseconds behind a word for a time-out. strict wants the word in
+// any case; so does a timer that is only known between bounds.
+func (t timing) stated(text string, strict bool) (time.Duration, bool) {
 	named := false
 	for _, w := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" ,;=()[]\"'", r) }) {
 		low := strings.ToLower(w)
@@ -211,12 +211,18 @@ func states(text string, timer time.Duration, strict bool) bool {
 			named = true
 			continue
 		}
-		if d, err := time.ParseDuration(low); err == nil && d == timer && (named || !strict) {
-			return true
+		if d, err := time.ParseDuration(low); err == nil && t.fits(d) && (named || !strict && t.measured) {
+			return d, true
 		}
-		if named && (low == fmt.Sprint(int64(timer.Seconds())) && timer%time.Second == 0 || low == fmt.Sprint(timer.Milliseconds())) {
-			return true
+		n, err := strconv.ParseInt(low, 10, 32)
+		if err != nil || !named {
+			continue
+		}
+		for _, unit := range []time.Duration{time.Second, time.Millisecond} {
+			if d := time.Duration(n) * unit; t.fits(d) {
+				return d, true
+			}
 		}
 	}
-	return false
+	return 0, false
 }

@@ -234,8 +234,12 @@ func mechanism(o *open) string {
 
 // meanwhile reports whether the service answers on other connections.
 func meanwhile(o *open) bool {
+	stuck := map[*fact.Flow]bool{}
+	for _, f := range o.flows {
+		stuck[f] = true
+	}
 	return slices.ContainsFunc(o.server.Flows, func(f *fact.Flow) bool {
-		return !slices.Contains(o.flows, f) && f.Turns.Answers > 0 && f.ToClient.LastData.After(o.from.Add(o.silence/2))
+		return !stuck[f] && f.Turns.Answers > 0 && f.ToClient.LastData.After(o.from.Add(o.silence/2))
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,13 +44,14 @@ func report(p *analyze.Pass, g *wire.Group) {
 	})
 	f.Severity = g.Hurt(int(p.Threshold("flows")), complaints)
 	shortest, longest := g.Cases[0].Late, g.Cases[0].Late
-	idle := 0
+	var idle []time.Duration
 	for _, c := range g.Cases {
 		shortest, longest = min(shortest, c.Late), max(longest, c.Late)
 		if c.Idle >= time.Second {
-			idle++
+			idle = append(idle, c.Idle)
 		}
 	}
+	slices.Sort(idle)
 	p.Note("%s: %d late writes, %s after the FIN", g.Subject, len(g.Cases), span(shortest, longest))
 	f.Title = fmt.Sprintf("Clients write to connections that %s has already closed, and get RST: %s", g.Who(), g.Share())
 	c := g.Cases[0]
@@ -60,8 +62,8 @@ func report(p *analyze.Pass, g *wire.Group) {
 		fmt.Sprintf("The server sent FIN and closed; the client's kernel knew that, but the client sent payload %s later. The server's kernel has no socket for it any more and answers with RST. The client's write still succeeds; its next read fails with ECONNRESET, its next write with EPIPE.", span(shortest, longest)),
 		wire.Seen(complaints), "Clients: " + g.Clients(12) + ".",
 	}
-	if idle > 0 {
-		detail = append(detail, fmt.Sprintf("In %d of %d cases the connection had been idle for a second or more when the server closed it: a pooled connection that was used again although its end had long been announced.", idle, len(g.Cases)))
+	if n := len(idle); n > 0 {
+		detail = append(detail, fmt.Sprintf("In %d of %d cases the server closed after the connection had been idle for %s: pooled connections that its idle time-out ends, and that the client uses again although their end had long been announced.", n, len(g.Cases), span(idle[0], idle[n-1])))
 	}
 	detail = append(detail, "A server that closes only its write side may receive more, but then it acknowledges the payload; this one did not.")
 	f.Detail = strings.Join(detail, "\n\n")
