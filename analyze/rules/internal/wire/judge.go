@@ -161,7 +161,7 @@ func (c *Case) gapBefore(frame int) (fact.Gap, bool) {
 // silent finds a connection whose packets stay unanswered after a silence: a
 // device dropped its state and says nothing. It returns nil for others.
 func silent(f *fact.Flow) *Case {
-	if f.Proto != "tcp" || !f.Established || len(f.Resets) > 0 || f.Counts.Retransmission < 2 {
+	if f.Proto != "tcp" || !f.Established || len(f.Resets) > 0 || f.Retransmitted() < 2 {
 		return nil
 	}
 	for _, g := range f.Idle {

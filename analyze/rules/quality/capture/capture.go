@@ -98,12 +98,14 @@ func flows(p *analyze.Pass, c *fact.Capture, enough bool) []limit {
 		if slices.Contains(f.Partial, "no start") {
 			started++
 		}
-		if n := int64(f.Counts.ACKedLostSegment); n > 0 && first == 0 {
-			first = f.At.Packet
-			unseen += n
-		} else {
-			unseen += n
+		n := int64(f.Counts.ACKedLostSegment)
+		if f.Copies != nil {
+			n -= int64(f.Copies.ACKedLostSegment)
 		}
+		if n > 0 && first == 0 {
+			first = f.At.Packet
+		}
+		unseen += n
 		data += f.ToServer.DataPackets + f.ToClient.DataPackets
 	}
 	if enough && tcp > 0 && started*2 > tcp {

@@ -60,7 +60,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 					k.mtu = tooBig[[2]string{f.Client, f.Server}]
 				}
 				list = append(list, k)
-				repeats = max(repeats, f.Counts.Retransmission)
+				repeats = max(repeats, f.Retransmitted())
 			}
 		}
 		if len(list) == 0 {
@@ -77,7 +77,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 // judge reports whether one side's large segments are repeated without progress
 // although the handshake and smaller segments went through.
 func judge(p *analyze.Pass, f *fact.Flow) (stuck, bool) {
-	if !f.Established || float64(f.Counts.Retransmission) < p.Threshold("retransmissions") || f.Counts.ZeroWindow > 0 {
+	if !f.Established || float64(f.Retransmitted()) < p.Threshold("retransmissions") || f.Counts.ZeroWindow > 0 {
 		return stuck{}, false
 	}
 	for _, k := range []struct {
@@ -127,7 +127,7 @@ func report(p *analyze.Pass, s *wire.Server, list []stuck) {
 			if k.sender == "server" {
 				d = k.flow.ToClient
 			}
-			f.Evidence = append(f.Evidence, wire.At(k.flow, d.LastDataFrame, d.LastData, "payload of the %s is sent again without progress (%d retransmissions); its largest segment has %d bytes, %d bytes stay unacknowledged", k.sender, k.flow.Counts.Retransmission, k.size, d.Unacked))
+			f.Evidence = append(f.Evidence, wire.At(k.flow, d.LastDataFrame, d.LastData, "payload of the %s is sent again without progress (%d retransmissions); its largest segment has %d bytes, %d bytes stay unacknowledged", k.sender, k.flow.Retransmitted(), k.size, d.Unacked))
 		}
 	}
 	detail := []string{"The handshake and small segments pass in both directions; full-sized ones are repeated and never acknowledged. Somewhere on the path the MTU is smaller, and the message that would say so does not arrive."}

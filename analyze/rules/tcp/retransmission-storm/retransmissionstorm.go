@@ -80,9 +80,14 @@ func run(_ context.Context, p *analyze.Pass) error {
 }
 
 // real is the number of retransmissions that lost segments caused: not those of
-// data that had arrived, and not probes into a closed window.
+// data that had arrived, not frames captured twice, and not probes into a closed
+// window.
 func real(f *fact.Flow) int {
-	return f.Counts.Retransmission - f.Counts.SpuriousRetransmission
+	n := f.Retransmitted() - f.Counts.SpuriousRetransmission
+	if f.Copies != nil {
+		n += f.Copies.SpuriousRetransmission
+	}
+	return n
 }
 
 // judge reports whether a connection loses segments, and whether one side is not
