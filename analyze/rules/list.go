@@ -4,6 +4,9 @@ package rules
 
 import (
 	"github.com/culprit-dev/culprit/analyze"
+	auditchangebeforeincident "github.com/culprit-dev/culprit/analyze/rules/audit/change-before-incident"
+	auditpermissionloop "github.com/culprit-dev/culprit/analyze/rules/audit/permission-loop"
+	auditunusualexec "github.com/culprit-dev/culprit/analyze/rules/audit/unusual-exec"
 	goblockedholder "github.com/culprit-dev/culprit/analyze/rules/go/blocked-holder"
 	gogoroutineleak "github.com/culprit-dev/culprit/analyze/rules/go/goroutine-leak"
 	goleakedlock "github.com/culprit-dev/culprit/analyze/rules/go/leaked-lock"
@@ -21,12 +24,15 @@ import (
 	nodeloopblocked "github.com/culprit-dev/culprit/analyze/rules/node/loop-blocked"
 	nodesilentservice "github.com/culprit-dev/culprit/analyze/rules/node/silent-service"
 	nodethreadpoolstarved "github.com/culprit-dev/culprit/analyze/rules/node/threadpool-starved"
+	processcrashsawtooth "github.com/culprit-dev/culprit/analyze/rules/process/crash-sawtooth"
 	processexecmaxbuffer "github.com/culprit-dev/culprit/analyze/rules/process/exec-maxbuffer"
 	processoomkill "github.com/culprit-dev/culprit/analyze/rules/process/oom-kill"
 	processoperatorkill "github.com/culprit-dev/culprit/analyze/rules/process/operator-kill"
 	processorphans "github.com/culprit-dev/culprit/analyze/rules/process/orphans"
 	processsignalsender "github.com/culprit-dev/culprit/analyze/rules/process/signal-sender"
 	processsupervisorstop "github.com/culprit-dev/culprit/analyze/rules/process/supervisor-stop"
+	processuninterruptible "github.com/culprit-dev/culprit/analyze/rules/process/uninterruptible"
+	processzombies "github.com/culprit-dev/culprit/analyze/rules/process/zombies"
 	qualityaudit "github.com/culprit-dev/culprit/analyze/rules/quality/audit"
 	qualitycapture "github.com/culprit-dev/culprit/analyze/rules/quality/capture"
 	qualityclock "github.com/culprit-dev/culprit/analyze/rules/quality/clock"
@@ -53,6 +59,9 @@ import (
 // All returns the rules that come with the program, in the order of their folders.
 func All() []*analyze.Rule {
 	return []*analyze.Rule{
+		auditchangebeforeincident.Rule(),
+		auditpermissionloop.Rule(),
+		auditunusualexec.Rule(),
 		goblockedholder.Rule(),
 		gogoroutineleak.Rule(),
 		goleakedlock.Rule(),
@@ -70,12 +79,15 @@ func All() []*analyze.Rule {
 		nodeloopblocked.Rule(),
 		nodesilentservice.Rule(),
 		nodethreadpoolstarved.Rule(),
+		processcrashsawtooth.Rule(),
 		processexecmaxbuffer.Rule(),
 		processoomkill.Rule(),
 		processoperatorkill.Rule(),
 		processorphans.Rule(),
 		processsignalsender.Rule(),
 		processsupervisorstop.Rule(),
+		processuninterruptible.Rule(),
+		processzombies.Rule(),
 		qualityaudit.Rule(),
 		qualitycapture.Rule(),
 		qualityclock.Rule(),

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -56,8 +57,8 @@ func run(_ context.Context, p *analyze.Pass) error {
 			continue
 		}
 		ev := weigh(p, e)
-		if ev.timeout != "" {
-			p.Note("%s: %s", k.Tell(), ev.timeout)
+		if ev.other != "" {
+			p.Note("%s: %s", k.Tell(), ev.other)
 			continue
 		}
 		f := report(p, e, ev)
@@ -99,51 +100,73 @@ type evidence struct {
 	against []analyze.Evidence
 	says    []string
 	decided bool
-	timeout string
+	other   string  // another explanation of the same signal, which is better
 	limit   float64 // maxBuffer, from the source where it says so
 }
 
-// weigh looks for what tells exec's limit from its timeout and from child.kill.
+// weigh looks for what tells exec's limit from its timeout and from a kill by the
+// launcher's own code, which send the same signal.
 func weigh(p *analyze.Pass, e *join.Episode) evidence {
 	ev := evidence{limit: p.Threshold("max_buffer")}
 	ev.source(p, e)
-	ev.message(p, e)
 	ev.volume(p, e)
+	ev.message(p, e)
 	return ev
 }
 
 // source reads calls in the launcher's own source file.
 func (ev *evidence) source(p *analyze.Pass, e *join.Episode) {
-	script := ""
-	for _, a := range strings.Fields(e.Root.Sender.Command)[min(1, len(strings.Fields(e.Root.Sender.Command))):] {
-		if !strings.HasPrefix(a, "-") {
-			script = a
-			break
-		}
-	}
+	var kills, starts *fact.SourceCall
 	for c := range fact.All[fact.SourceCall](p.Facts) {
-		if script != "" && path.Base(string(c.At.Artifact)) != path.Base(script) {
+		if !ofLauncher(c, e.Root.Sender) {
 			continue
 		}
 		switch {
 		case strings.HasSuffix(c.Name, ".kill"):
-			ev.against = append(ev.against, analyze.Cite(c.At, "the launcher's source also calls kill itself"))
-		case strings.HasSuffix(c.Name, "exec"), strings.HasSuffix(c.Name, "execFile"):
-			if limit := c.Options["timeout"]; limit != "" && limit != "0" {
-				ev.timeout = fmt.Sprintf("%s starts it with a timeout of %s ms, which sends the same signal", c.At, limit)
-			}
-			note := "the launcher starts its child with exec"
-			if m := c.Options["maxBuffer"]; m != "" {
-				note += " and maxBuffer " + m
-				if n, err := strconv.ParseFloat(m, 64); err == nil && n > 0 {
-					ev.limit = n
-				}
-			}
-			ev.cites = append(ev.cites, analyze.Cite(c.At, "%s", note))
-			ev.says = append(ev.says, fmt.Sprintf("%s says so: %s", c.At, strings.TrimSpace(c.Text)))
-			ev.decided = true
+			kills = c
+		case strings.Contains(c.Name, "child_process.exec"):
+			ev.exec(c)
+		case strings.HasSuffix(c.Name, ".spawn"), strings.HasSuffix(c.Name, ".fork"):
+			starts = c
 		}
 	}
+	switch {
+	case kills != nil && !ev.decided && starts != nil:
+		ev.other = fmt.Sprintf("%s starts its child without exec, and %s ends it", starts.At, kills.At)
+	case kills != nil:
+		ev.against = append(ev.against, analyze.Cite(kills.At, "the launcher's source also calls kill itself"))
+	}
+}
+
+// ofLauncher reports whether a call stands in the script that the sender runs.
+func ofLauncher(c *fact.SourceCall, sender *join.Process) bool {
+	argv := strings.Fields(sender.Command)
+	for _, a := range argv[min(1, len(argv)):] {
+		if !strings.HasPrefix(a, "-") {
+			name := path.Base(string(c.At.Artifact))
+			return name == path.Base(a) || strings.TrimSuffix(name, path.Ext(name)) == path.Base(a)
+		}
+	}
+	return false
+}
+
+func (ev *evidence) exec(c *fact.SourceCall) {
+	note := "the launcher starts its child with exec"
+	if m := c.Options["maxBuffer"]; m != "" {
+		note += " and maxBuffer " + m
+		if n, err := strconv.ParseFloat(m, 64); err == nil && n > 0 {
+			ev.limit = n
+		}
+		if m == "Infinity" {
+			ev.other = fmt.Sprintf("%s sets no limit", c.At)
+		}
+	}
+	if limit := c.Options["timeout"]; limit != "" && limit != "0" {
+		ev.other = fmt.Sprintf("%s starts it with a timeout of %s ms, which sends the same signal", c.At, limit)
+	}
+	ev.cites = append(ev.cites, analyze.Cite(c.At, "%s", note))
+	ev.says = append(ev.says, fmt.Sprintf("%s has the call: %s", c.At, strings.TrimSpace(c.Text)))
+	ev.decided = true
 }
 
 // message looks for Node's own words about the limit.
@@ -153,7 +176,7 @@ func (ev *evidence) message(p *analyze.Pass, e *join.Episode) {
 		if h.Of(l.At) == e.Root.Host && (strings.Contains(l.Text, "STDIO_MAXBUFFER") || strings.Contains(l.Text, "maxBuffer length exceeded") || strings.Contains(l.Text, "maxBuffer exceeded")) {
 			ev.cites = append(ev.cites, join.CiteLog(join.ClocksOf(p), l, "Node reports the limit itself"))
 			ev.says = append(ev.says, fmt.Sprintf("Node reports it itself in %s", l.At))
-			ev.decided, ev.timeout = true, ""
+			ev.decided, ev.other = true, ""
 			return
 		}
 	}
@@ -163,48 +186,65 @@ func (ev *evidence) message(p *analyze.Pass, e *join.Episode) {
 // counter also holds what it read to start, so it may be above.
 func (ev *evidence) volume(p *analyze.Pass, e *join.Episode) {
 	limit, slack := ev.limit, p.Threshold("read_slack")
-	read, at, ok := readBytes(p, e)
+	read, ok := readBytes(p, e)
 	if !ok {
 		return
 	}
 	switch {
-	case read >= limit && read <= limit*(1+slack):
-		ev.cites = append(ev.cites, analyze.Cite(at, "the launcher had read %.0f bytes when it stopped reading; exec's limit is %.0f", read, limit))
-		ev.says = append(ev.says, fmt.Sprintf("the launcher had read %.0f bytes, just above the limit of %.0f", read, limit))
-		ev.decided, ev.timeout = true, ""
-	case read < limit/2:
-		ev.against = append(ev.against, analyze.Cite(at, "the launcher had read only %.0f bytes, exec's limit is %.0f", read, limit))
+	case read.bytes >= limit && read.bytes <= limit*(1+slack)+startBytes:
+		ev.cites = append(ev.cites, analyze.Cite(read.at, "the launcher had read %.0f bytes when it stopped reading; exec's limit is %.0f", read.bytes, limit))
+		ev.says = append(ev.says, fmt.Sprintf("the launcher had read %.0f bytes, just above the limit of %.0f (%s)", read.bytes, limit, read.at))
+		ev.decided, ev.other = true, ""
+	case read.bytes < limit/2 && read.covers:
+		ev.other = fmt.Sprintf("the launcher had read only %.0f bytes (%s), exec's limit is %.0f", read.bytes, read.at, limit)
+	case read.bytes < limit/2:
+		ev.against = append(ev.against, analyze.Cite(read.at, "the launcher had read only %.0f bytes, exec's limit is %.0f", read.bytes, limit))
 	default:
-		p.Note("the launcher read %.0f bytes, the limit is %.0f", read, limit)
+		p.Note("the launcher read %.0f bytes, the limit is %.0f", read.bytes, limit)
 	}
 }
 
-// readBytes is the most that /proc/PID/io of the launcher shows as read.
-func readBytes(p *analyze.Pass, e *join.Episode) (read float64, at fact.Ref, ok bool) {
+// startBytes is what a runtime reads of its own files before the first output.
+const startBytes = 512 << 10
+
+// amount is what /proc/PID/io says a process had read.
+type amount struct {
+	bytes  float64
+	at     fact.Ref
+	covers bool // the samples reach to the kill
+}
+
+func readBytes(p *analyze.Pass, e *join.Episode) (a amount, ok bool) {
 	pid := strconv.Itoa(e.Root.Sender.PID)
-	h := join.HostsOf(p)
+	h, clocks := join.HostsOf(p), join.ClocksOf(p)
 	mine := func(r fact.Ref, label string) bool {
 		words := strings.FieldsFunc(path.Base(string(r.Artifact)), func(c rune) bool { return c < '0' || c > '9' })
 		return h.Of(r) == e.Root.Host && (label == pid || label == "" && slices.Contains(words, pid))
 	}
 	for m := range fact.All[fact.Metric](p.Facts) {
-		if m.Name == "rchar" && mine(m.At, m.Labels["pid"]) && m.Max > read {
-			read, at, ok = m.Max, m.MaxAt, true
-			if at.IsZero() {
-				at = m.At
-			}
+		if !strings.HasSuffix(m.Name, "rchar") || !mine(m.At, m.Labels["pid"]) || m.Max <= a.bytes {
+			continue
 		}
+		a, ok = amount{bytes: m.Max, at: m.MaxAt}, true
+		if a.at.IsZero() {
+			a.at = m.At
+		}
+		last, _, known := clocks.UTC(m.At.Artifact, m.Last)
+		if !known && m.Last.Known() { // its clock may be off by a zone, not by minutes
+			last, known = m.Last.T.Add(e.Root.At.Sub(m.Last.T).Round(15*time.Minute)), true
+		}
+		a.covers = known && !e.Root.At.IsZero() && last.After(e.Root.At.Add(-3*time.Second))
 	}
 	for c := range fact.All[fact.Counter](p.Facts) {
 		label := ""
 		if c.PID > 0 {
 			label = strconv.Itoa(c.PID)
 		}
-		if c.Name == "rchar" && mine(c.At, label) && float64(c.Value) > read {
-			read, at, ok = float64(c.Value), c.At, true
+		if strings.HasSuffix(c.Name, "rchar") && mine(c.At, label) && float64(c.Value) > a.bytes {
+			a, ok = amount{bytes: float64(c.Value), at: c.At}, true
 		}
 	}
-	return read, at, ok
+	return a, ok
 }
 
 func report(p *analyze.Pass, e *join.Episode, ev evidence) *analyze.Finding {

@@ -88,6 +88,10 @@ func report(p *analyze.Pass, e *join.Episode) {
 		f.Evidence = append(f.Evidence, at)
 		f.Fix = "Remove the timeout from the call that starts a service, or start the service with spawn."
 		detail = append(detail, words)
+	} else if at, ok := ownCode(p, e); ok {
+		f.Evidence = append(f.Evidence, at)
+		f.Title = fmt.Sprintf("%s (pid %d) ended its child %s by its own code (%s)", k.Sender.Name(), k.Sender.PID, target, k.Signal)
+		detail = append(detail, fmt.Sprintf("The sender's own source calls kill at %s.", at.Ref))
 	} else if own(e) {
 		// Parents end their children all day long; only what is left broken counts.
 		f.Severity = min(f.Severity, analyze.Low)
@@ -103,11 +107,15 @@ func report(p *analyze.Pass, e *join.Episode) {
 	p.Report(f)
 }
 
-// own reports an ordinary end of a child: the parent lives on, and either runs
-// the command again or left nothing behind.
+// own reports an ordinary end of a child: the parent lives on and runs the
+// command again, or the child never went.
 func own(e *join.Episode) bool {
-	return (e.Root.Relation == join.ToChild || e.Root.Relation == join.ToDescendant) && len(e.Survivors) == 0 &&
-		(len(e.Replaced) > 0 || !slices.Contains(e.Gone, e.Root.Targets[0]))
+	k := e.Root
+	if k.Relation != join.ToChild && k.Relation != join.ToDescendant || len(e.Survivors) > 0 {
+		return false
+	}
+	again := slices.ContainsFunc(e.Replaced, func(r *join.Process) bool { return r.PPID == k.Sender.PID })
+	return again || e.Later == nil && len(e.Ended) == 0 || e.Later != nil && !slices.Contains(e.Gone, k.Targets[0])
 }
 
 func kinship(k *join.Kill) string {
@@ -131,6 +139,17 @@ func loginNote(e *fact.AuditEvent) string {
 	return "The record carries no login user, so no person's session sent it directly."
 }
 
+// ownCode finds a call of kill in the script that the sender runs.
+func ownCode(p *analyze.Pass, e *join.Episode) (at analyze.Evidence, ok bool) {
+	for c := range fact.All[fact.SourceCall](p.Facts) {
+		end := strings.HasSuffix(c.Name, ".kill") || strings.HasSuffix(c.Name, ".terminate") || strings.HasSuffix(c.Name, ".killpg")
+		if end && strings.Contains(e.Root.Sender.Command, path.Base(string(c.At.Artifact))) {
+			return analyze.Cite(c.At, "the sender's source ends the target: %s", strings.TrimSpace(c.Text)), true
+		}
+	}
+	return at, false
+}
+
 // timeout recognises an exec with a timeout: the launcher's source states it, or
 // the child's age at the signal is what the source says.
 func timeout(p *analyze.Pass, e *join.Episode) (words string, at analyze.Evidence, ok bool) {
@@ -144,7 +163,7 @@ func timeout(p *analyze.Pass, e *join.Episode) (words string, at analyze.Evidenc
 			continue
 		}
 		d, err := time.ParseDuration(limit + "ms")
-		if err != nil {
+		if err != nil || d <= 0 {
 			continue
 		}
 		return fmt.Sprintf("%s starts it with a timeout of %s: the runtime itself then sends the signal, whatever the child is doing.", c.At, d),
