@@ -32,7 +32,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 	for _, a := range p.Facts.Artifacts() {
 		switch {
 		case a.Unclaimed:
-			unclaimed = append(unclaimed, fact.Ref{Artifact: a.ID})
+			unclaimed = append(unclaimed, beginning(a.ID))
 		case a.Skipped > 0:
 			skipped(p, a)
 		}
@@ -53,6 +53,9 @@ func run(_ context.Context, p *analyze.Pass) error {
 	}
 	return nil
 }
+
+// beginning stands for a whole artifact: evidence must name a place.
+func beginning(id fact.ID) fact.Ref { return fact.Ref{Artifact: id, Line: 1} }
 
 func files(n int) string {
 	if n == 1 {
@@ -76,7 +79,7 @@ func skipped(p *analyze.Pass, a fact.Artifact) {
 		f.Evidence = append(f.Evidence, analyze.Cite(at, "not understood"))
 	}
 	if len(f.Evidence) == 0 {
-		f.Evidence = append(f.Evidence, analyze.Cite(fact.Ref{Artifact: a.ID}, "%d records not understood", a.Skipped))
+		f.Evidence = append(f.Evidence, analyze.Cite(beginning(a.ID), "%d records not understood", a.Skipped))
 	}
 	p.Report(f)
 }
