@@ -12,41 +12,61 @@ const forged = 3
 // oddTTL is the difference that routing does not explain; nearby is less.
 const oddTTL = 3
 
+// oddFlows is how many conversations with one odd TTL are no coincidence.
+const oddFlows = 3
+
 // usualPackets is how many packets of a direction make its TTL known.
 const usualPackets = 3
 
 // middleboxes weighs for each RST what does not fit the address that it carries.
-// A TTL alone is no proof; it needs a second sign, or many conversations with the
-// same wrong TTL.
+// A TTL alone is no proof, because routes change; it needs a second sign, or
+// several conversations with the same odd TTL while others between them carry the
+// usual one.
 func (x *Index) middleboxes() {
-	type odd struct {
+	type oddity struct {
 		addr string
 		ttl  int
 	}
-	same := map[odd][]*Case{}
+	same := map[oddity][]*Case{}
+	of := func(c *Case) oddity { return oddity{x.key(c.Flow.At, c.Culprit()), c.Reset.TTL} }
 	for _, c := range x.Cases {
 		switch c.Class {
 		case Abort, HalfOpen, Overflow, WriteAfterClose:
 		default:
 			continue
 		}
-		shift := c.weigh(x.twins[c.Flow])
-		if shift >= oddTTL {
-			k := odd{x.key(c.Flow.At, c.Culprit()), c.Reset.TTL}
-			same[k] = append(same[k], c)
+		if c.weigh(x.twins[c.Flow]) > 0 && c.FromServer {
+			same[of(c)] = append(same[of(c)], c)
 		}
 	}
 	for _, c := range x.Cases {
-		if c.Reset == nil {
+		if c.Reset == nil || c.oddWeight == 0 {
 			continue
 		}
-		if n := len(same[odd{x.key(c.Flow.At, c.Culprit()), c.Reset.TTL}]); n >= deathFlows && c.oddWeight > 0 {
-			c.odd(1, "%d resets carry the same unusual TTL %d", n, c.Reset.TTL)
+		if list := same[of(c)]; len(list) >= oddFlows && x.interleaved(list) {
+			c.odd(2, "%d resets of this address carry TTL %d, and packets between them TTL %d", len(list), c.Reset.TTL, c.Reset.UsualTTL)
 		}
 		if c.oddWeight >= forged {
 			c.Class = Middlebox
 		}
 	}
+}
+
+// interleaved reports whether conversations that began after the first of some
+// RSTs still carry the usual TTL, so that it was no change of the route.
+func (x *Index) interleaved(list []*Case) bool {
+	start := list[0]
+	for _, c := range list {
+		if c.At().Before(start.At()) {
+			start = c
+		}
+	}
+	for _, f := range x.Server(start.Flow).Flows {
+		if f.First.After(start.At()) && f.ToClient.TTL == start.Reset.UsualTTL && f.ToClient.Packets >= usualPackets {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Case) odd(weight int, format string, args ...any) {

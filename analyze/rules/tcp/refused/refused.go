@@ -125,7 +125,7 @@ func look(p *analyze.Pass, g *wire.Group) *outage {
 			o.between++
 		}
 	}
-	o.firewall = firewall(g)
+	o.firewall = firewall(wire.Of(p), g)
 	s := join.SocketsOf(p)
 	o.table, o.hasTable = s.CompleteListeners(g.End.Host)
 	if _, known := s.HostOf(g.End.Addr.Addr()); !known && !g.End.Addr.Addr().IsLoopback() {
@@ -144,30 +144,26 @@ func look(p *analyze.Pass, g *wire.Group) *outage {
 // firewall says why a refusal is not the kernel's word that nobody listens: an
 // ICMP message, which Linux never sends for a closed TCP port, or a RST with a
 // TTL unlike that of the host's other packets.
-func firewall(g *wire.Group) string {
+func firewall(x *wire.Index, g *wire.Group) string {
 	icmp, odd, usual := 0, 0, 0
 	var e *fact.ICMPError
+	var r *fact.Reset
 	for _, c := range g.Cases {
 		if c.ICMP != nil {
 			icmp++
 			e = c.ICMP
+			continue
 		}
-	}
-	if icmp*2 > len(g.Cases) {
-		return fmt.Sprintf("the answer is an ICMP message of %s (%s), which a host does not send for a closed TCP port", e.From, e.Text)
-	}
-	for _, f := range g.Server.Flows {
-		if f.ToClient.TTL > 0 && f.Established {
-			usual = f.ToClient.TTL
-		}
-	}
-	for _, c := range g.Cases {
-		if c.Reset != nil && usual > 0 && c.Reset.TTL != usual {
+		if ttl := x.TTL(c.Flow.At.Artifact, g.End.Addr.Addr()); ttl > 0 && c.Reset.TTL != ttl {
 			odd++
+			r, usual = c.Reset, ttl
 		}
 	}
-	if odd == len(g.Cases) {
-		return fmt.Sprintf("the RSTs carry TTL %d, other packets of the address TTL %d", g.Cases[0].Reset.TTL, usual)
+	switch {
+	case icmp*2 > len(g.Cases):
+		return fmt.Sprintf("the answer is an ICMP message of %s (%s), which a host does not send for a closed TCP port", e.From, e.Text)
+	case r != nil && odd == len(g.Cases)-icmp:
+		return fmt.Sprintf("the RSTs carry TTL %d, other packets of the address TTL %d", r.TTL, usual)
 	}
 	return ""
 }

@@ -66,7 +66,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 				continue
 			}
 			st.flows = append(st.flows, f)
-			st.again += real(f)
+			st.again += resent(f)
 			st.data += f.ToServer.DataPackets + f.ToClient.DataPackets
 			if dead {
 				st.dead++
@@ -79,10 +79,10 @@ func run(_ context.Context, p *analyze.Pass) error {
 	return nil
 }
 
-// real is the number of retransmissions that lost segments caused: not those of
+// resent is the number of retransmissions that lost segments caused: not those of
 // data that had arrived, not frames captured twice, and not probes into a closed
 // window.
-func real(f *fact.Flow) int {
+func resent(f *fact.Flow) int {
 	n := f.Retransmitted() - f.Counts.SpuriousRetransmission
 	if f.Copies != nil {
 		n += f.Copies.SpuriousRetransmission
@@ -94,7 +94,7 @@ func real(f *fact.Flow) int {
 // there any more. A connection that met a closed window is left out: what is sent
 // again then is a probe.
 func judge(p *analyze.Pass, f *fact.Flow) (lost, dead bool) {
-	n := real(f)
+	n := resent(f)
 	if f.Counts.ZeroWindow > 0 || len(f.Stalls) > 0 {
 		return false, false
 	}
@@ -106,7 +106,7 @@ func judge(p *analyze.Pass, f *fact.Flow) (lost, dead bool) {
 }
 
 func report(p *analyze.Pass, s *storm) {
-	slices.SortStableFunc(s.flows, func(a, b *fact.Flow) int { return cmp.Compare(real(b), real(a)) })
+	slices.SortStableFunc(s.flows, func(a, b *fact.Flow) int { return cmp.Compare(resent(b), resent(a)) })
 	share := float64(s.again) / float64(max(1, s.data))
 	at, _ := join.ParseAddrPort(s.server.Addr)
 	end := join.FlowsOf(p).Server(s.flows[0])
@@ -149,8 +149,8 @@ func report(p *analyze.Pass, s *storm) {
 func cite(f *fact.Flow) analyze.Evidence {
 	for _, m := range f.Marks {
 		if strings.Contains(m.Name, "retransmission") {
-			return wire.At(f, m.Frame, m.Time, "the first of %d retransmissions between %s and %s", real(f), f.Client, f.Server)
+			return wire.At(f, m.Frame, m.Time, "the first of %d retransmissions between %s and %s", resent(f), f.Client, f.Server)
 		}
 	}
-	return wire.At(f, f.At.Packet, f.First, "the connection of %s to %s, with %d retransmissions", f.Client, f.Server, real(f))
+	return wire.At(f, f.At.Packet, f.First, "the connection of %s to %s, with %d retransmissions", f.Client, f.Server, resent(f))
 }
