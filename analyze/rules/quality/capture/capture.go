@@ -56,10 +56,11 @@ func look(p *analyze.Pass, c *fact.Capture) []limit {
 		out = append(out, limit{s, fmt.Sprintf(what, args...), why, at, next})
 	}
 	share := func(n, of int64) float64 { return float64(n) / float64(max(1, of)) }
-	enough := float64(c.Flows) >= p.Threshold("flows")
-	if enough && share(c.OneWay, c.Flows) >= p.Threshold("oneway") {
+	tcp, oneway := directions(p, c)
+	enough := float64(tcp) >= p.Threshold("flows")
+	if enough && share(oneway, tcp) >= p.Threshold("oneway") {
 		add(analyze.Low, 0, "tcpdump -i any -s 0 -w both.pcap (on an interface that sees both directions)",
-			"%d of %d conversations show one direction only", "what is missing may have been sent in the other direction", c.OneWay, c.Flows)
+			"%d of %d conversations show one direction only", "what is missing may have been sent in the other direction", oneway, tcp)
 	}
 	if n := c.Drops.Or(0); n > 0 {
 		add(analyze.Low, 0, "tcpdump -B 65536 -s 128 -w small.pcap", "the capturing host dropped %d packets", "missing packets look like loss on the wire", n)
@@ -80,8 +81,23 @@ func look(p *analyze.Pass, c *fact.Capture) []limit {
 		add(analyze.Low, 0, "tcpdump -s 128 -w headers.pcap", "a snap length of %d bytes cuts headers", "TCP options and inner headers of tunnels are missing", c.Snaplen)
 	}
 	out = append(out, flows(p, c, enough)...)
-	p.Note("%s: %d packets, %d conversations, %d one-way, %d cut short by a snap length of %d", c.At.Artifact, c.Packets, c.Flows, c.OneWay, c.Truncated, c.Snaplen)
+	p.Note("%s: %d packets, %d conversations, %d of %d TCP ones one-way, %d packets cut short by a snap length of %d", c.At.Artifact, c.Packets, c.Flows, oneway, tcp, c.Truncated, c.Snaplen)
 	return out
+}
+
+// directions counts TCP conversations, and those that show one direction although
+// there was another: a SYN that nobody answers has none.
+func directions(p *analyze.Pass, c *fact.Capture) (tcp, oneway int64) {
+	for f := range fact.All[fact.Flow](p.Facts) {
+		if f.At.Artifact != c.At.Artifact || f.Proto != "tcp" {
+			continue
+		}
+		tcp++
+		if f.ToClient.Packets == 0 && f.ToServer.Packets > int64(f.ToServer.SYNs) || f.ToServer.Packets == 0 {
+			oneway++
+		}
+	}
+	return tcp, oneway
 }
 
 // flows looks for what single conversations show: captured in the middle, or with

@@ -23,6 +23,7 @@ var doc string
 func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: "tcp/connect-blackhole", Title: "connect black hole", Doc: doc, Severity: analyze.High,
+		After: []string{"tcp/accept-queue-full"},
 		AnyOf: []fact.Kind{"flow", "socket"},
 		Wants: []fact.Kind{"capture", "icmp_error", "log_event"},
 		Thresholds: []analyze.Threshold{
@@ -66,12 +67,18 @@ func run(_ context.Context, p *analyze.Pass) error {
 			h.flows = append(h.flows, f)
 		}
 	}
-	for _, k := range join.SocketsOf(p).All {
+	sockets := join.SocketsOf(p)
+	for _, k := range sockets.All {
 		t := k.Timer()
-		if k.State == fact.StateSynSent && k.Remote.IsValid() && t != nil && t.Name == "on" && float64(t.Retrans) >= p.Threshold("retries") {
-			h := get(k.Host, k.Remote.String())
-			h.sockets = append(h.sockets, k)
+		if k.State != fact.StateSynSent || !k.Remote.IsValid() || t == nil || t.Name != "on" || float64(t.Retrans) < p.Threshold("retries") {
+			continue
 		}
+		if host, known := sockets.HostOf(k.Remote.Addr()); (known || k.Remote.Addr().IsLoopback()) && sockets.Listener(host, "tcp", k.Remote) != nil {
+			p.Note("%s has a listener: see tcp/accept-queue-full", k.Remote)
+			continue
+		}
+		h := get(k.Host, k.Remote.String())
+		h.sockets = append(h.sockets, k)
 	}
 	for _, k := range order {
 		report(p, by[k])
@@ -87,6 +94,12 @@ func report(p *analyze.Pass, h *hole) {
 	at, ok := join.ParseAddrPort(h.addr)
 	if !ok {
 		return
+	}
+	for _, full := range p.Findings("tcp/accept-queue-full") {
+		if full.Has(join.KindEndpoint, join.Endpoint(h.host, at).Key) {
+			p.Note("%s is not dead, its accept queue is full: see tcp/accept-queue-full", h.addr)
+			return
+		}
 	}
 	if len(h.flows) > 0 && deaf(p, h, at.Addr()) {
 		p.Note("%s: the capture has nothing at all from that host and little of the other direction of any flow: see quality/capture", h.addr)

@@ -46,6 +46,7 @@ func Rule() *analyze.Rule {
 			via("node/loop-blocked", "a blocked loop handles no request"),
 			via("process/uninterruptible", "a process in uninterruptible sleep does not answer"),
 			{Rule: "socket/port-conflict", Via: join.KindPort, Why: "the wrong program has the port and does not know the protocol"},
+			{Rule: "tcp/accept-queue-full", Via: join.KindEndpoint, Why: "what is sent on a connection that was never accepted is acknowledged by the kernel only"},
 		},
 		Run: run,
 	}
