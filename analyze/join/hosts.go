@@ -127,10 +127,14 @@ func buildHosts(p *analyze.Pass) *Hosts {
 
 // topFolders gives each artifact its top folder, below a folder that all share.
 func topFolders(arts []fact.Artifact) map[fact.ID]string {
+	known := map[fact.ID]bool{}
+	for _, a := range arts {
+		known[a.ID] = true
+	}
 	split := map[fact.ID][]string{}
 	var common []string
 	for i, a := range arts {
-		parts := strings.Split(string(a.ID), "/")
+		parts := strings.Split(folderPath(a.ID, known), "/")
 		split[a.ID] = parts
 		dir := parts[:len(parts)-1]
 		if i == 0 {
@@ -154,11 +158,27 @@ func topFolders(arts []fact.Artifact) map[fact.ID]string {
 	return tops
 }
 
+// folderPath is the path of an artifact with an archive around it as a folder
+// ("host-a.tgz!ps.txt" is host-a.tgz/ps.txt). What was found inside another
+// artifact has that one's path.
+func folderPath(id fact.ID, known map[fact.ID]bool) string {
+	path := []byte(id)
+	for i, c := range path {
+		switch {
+		case c != '!':
+		case known[id[:i]]:
+			return string(path[:i])
+		default:
+			path[i] = '/'
+		}
+	}
+	return string(path)
+}
+
 func describeFolders(p *analyze.Pass, tops map[fact.ID]string) []*folder {
 	byName := map[string]*folder{}
 	get := func(id fact.ID) *folder {
-		outer, _, _ := strings.Cut(string(id), "!")
-		name := tops[fact.ID(outer)]
+		name := tops[id]
 		f := byName[name]
 		if f == nil {
 			f = &folder{name: name, procs: map[int]string{}, sockets: map[string]bool{}}

@@ -181,3 +181,19 @@ func TestApplicationFrames(t *testing.T) {
 		require.Equal(t, c.want, Application(c.f), c.f.Func)
 	}
 }
+
+// TestArchivesInTheBundleAreHosts has one archive a host, as fleets are collected,
+// and a dump that was found inside a log.
+func TestArchivesInTheBundleAreHosts(t *testing.T) {
+	var w world
+	w.hostname("a.tar.gz!uname.txt", "alpha")
+	w.ps("a.tar.gz!ps.txt", 10, 1, "api")
+	w.ps("a.tar.gz!app.log!ps", 11, 1, "api")
+	w.hostname("b.tar.gz!uname.txt", "beta")
+	w.ps("b.tar.gz!ps.txt", 10, 1, "db")
+	h := derive(&w, &hosts)
+	require.True(t, h.Several())
+	require.NotEqual(t, h.OfArtifact("a.tar.gz!ps.txt"), h.OfArtifact("b.tar.gz!ps.txt"))
+	require.Equal(t, h.OfArtifact("a.tar.gz!ps.txt"), h.OfArtifact("a.tar.gz!uname.txt"))
+	require.Equal(t, h.OfArtifact("a.tar.gz!ps.txt"), h.OfArtifact("a.tar.gz!app.log!ps"))
+}

@@ -45,6 +45,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if !errors.As(err, &coded) {
 		coded = &exitCode{code: exitError}
 	}
+	if ctx.Err() != nil {
+		err = errors.New("interrupted: no report was written")
+	}
 	if msg := err.Error(); msg != "" {
 		fmt.Fprintln(stderr, "analyze:", msg)
 	}
