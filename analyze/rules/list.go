@@ -8,11 +8,20 @@ import (
 	auditpermissionloop "github.com/culprit-dev/culprit/analyze/rules/audit/permission-loop"
 	auditunusualexec "github.com/culprit-dev/culprit/analyze/rules/audit/unusual-exec"
 	goblockedholder "github.com/culprit-dev/culprit/analyze/rules/go/blocked-holder"
+	goblockedwrites "github.com/culprit-dev/culprit/analyze/rules/go/blocked-writes"
+	gocontention "github.com/culprit-dev/culprit/analyze/rules/go/contention"
+	gofinalizerstuck "github.com/culprit-dev/culprit/analyze/rules/go/finalizer-stuck"
 	gogoroutineleak "github.com/culprit-dev/culprit/analyze/rules/go/goroutine-leak"
+	gohttpconnectionleak "github.com/culprit-dev/culprit/analyze/rules/go/http-connection-leak"
 	goleakedlock "github.com/culprit-dev/culprit/analyze/rules/go/leaked-lock"
 	golockcycle "github.com/culprit-dev/culprit/analyze/rules/go/lock-cycle"
+	golongsyscall "github.com/culprit-dev/culprit/analyze/rules/go/long-syscall"
+	gonodeadline "github.com/culprit-dev/culprit/analyze/rules/go/no-deadline"
+	gopoolexhausted "github.com/culprit-dev/culprit/analyze/rules/go/pool-exhausted"
 	gorecursivelock "github.com/culprit-dev/culprit/analyze/rules/go/recursive-lock"
 	gorecursivereadlock "github.com/culprit-dev/culprit/analyze/rules/go/recursive-read-lock"
+	goruntimepressure "github.com/culprit-dev/culprit/analyze/rules/go/runtime-pressure"
+	goruntimeverdict "github.com/culprit-dev/culprit/analyze/rules/go/runtime-verdict"
 	gostuckreceivers "github.com/culprit-dev/culprit/analyze/rules/go/stuck-receivers"
 	gostucksenders "github.com/culprit-dev/culprit/analyze/rules/go/stuck-senders"
 	gounwakeable "github.com/culprit-dev/culprit/analyze/rules/go/unwakeable"
@@ -37,6 +46,7 @@ import (
 	qualitycapture "github.com/culprit-dev/culprit/analyze/rules/quality/capture"
 	qualityclock "github.com/culprit-dev/culprit/analyze/rules/quality/clock"
 	qualitydisjointtime "github.com/culprit-dev/culprit/analyze/rules/quality/disjoint-time"
+	qualitydump "github.com/culprit-dev/culprit/analyze/rules/quality/dump"
 	qualityidentity "github.com/culprit-dev/culprit/analyze/rules/quality/identity"
 	qualityunparsed "github.com/culprit-dev/culprit/analyze/rules/quality/unparsed"
 	tcpabort "github.com/culprit-dev/culprit/analyze/rules/tcp/abort"
@@ -63,11 +73,20 @@ func All() []*analyze.Rule {
 		auditpermissionloop.Rule(),
 		auditunusualexec.Rule(),
 		goblockedholder.Rule(),
+		goblockedwrites.Rule(),
+		gocontention.Rule(),
+		gofinalizerstuck.Rule(),
 		gogoroutineleak.Rule(),
+		gohttpconnectionleak.Rule(),
 		goleakedlock.Rule(),
 		golockcycle.Rule(),
+		golongsyscall.Rule(),
+		gonodeadline.Rule(),
+		gopoolexhausted.Rule(),
 		gorecursivelock.Rule(),
 		gorecursivereadlock.Rule(),
+		goruntimepressure.Rule(),
+		goruntimeverdict.Rule(),
 		gostuckreceivers.Rule(),
 		gostucksenders.Rule(),
 		gounwakeable.Rule(),
@@ -92,6 +111,7 @@ func All() []*analyze.Rule {
 		qualitycapture.Rule(),
 		qualityclock.Rule(),
 		qualitydisjointtime.Rule(),
+		qualitydump.Rule(),
 		qualityidentity.Rule(),
 		qualityunparsed.Rule(),
 		tcpabort.Rule(),

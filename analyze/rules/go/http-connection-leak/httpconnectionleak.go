@@ -1,0 +1,88 @@
+// Package httpconnectionleak finds HTTP clients that pile up connections.
+package httpconnectionleak
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
+)
+
+// ID of the rule.
+const ID = "go/http-connection-leak"
+
+//go:embed doc.md
+var doc string
+
+// Rule returns the rule.
+func Rule() *analyze.Rule {
+	return &analyze.Rule{
+		ID: ID, Title: "HTTP client connection leak", Doc: doc, Severity: analyze.High,
+		Needs: []fact.Kind{"dump"},
+		Wants: []fact.Kind{"goroutine", "goroutine_group"},
+		Thresholds: []analyze.Threshold{
+			{Name: "many", Default: 500, Unit: "connections", Doc: "read loops of HTTP clients"},
+		},
+		Run: run,
+	}
+}
+
+func run(_ context.Context, p *analyze.Pass) error {
+	for _, d := range join.WaitsOf(p).Dumps {
+		var reads, writes int64
+		crowds := d.Crowds(func(s *join.Stack) string {
+			switch {
+			case s.Has("net/http.(*persistConn).readLoop"):
+				reads += s.Count
+				return "read"
+			case s.Has("net/http.(*persistConn).writeLoop"):
+				writes += s.Count
+			}
+			return ""
+		})
+		if reads < int64(p.Threshold("many")) {
+			if reads > 0 {
+				p.Note("%d read loops of HTTP clients, needs %g", reads, p.Threshold("many"))
+			}
+			continue
+		}
+		if before, ok := d.Grown(crowds[0].First()); ok && before >= crowds[0].First().Count {
+			p.Note("%d read loops of HTTP clients, %d before: steady", reads, before)
+			continue
+		}
+		report(p, d, crowds[0], reads, writes)
+	}
+	return nil
+}
+
+func report(p *analyze.Pass, d *join.WaitDump, c *join.Crowd, reads, writes int64) {
+	f := d.Finding("HTTP client connections", c)
+	f.Severity, f.Confidence = analyze.High, analyze.Likely
+	f.Title = fmt.Sprintf("%d HTTP client connections are open%s: response bodies are not closed, or each request has a client of its own", reads, d.In())
+	f.Detail = fmt.Sprintf("A net/http client keeps two goroutines for each connection; the dump has %d read loops and %d write loops, of %d goroutines. A connection returns to the pool only when the response body has been read to its end and closed.", reads, writes, d.Total)
+	if d.Host != "" || d.Owner.Process != nil {
+		if n := connections(p, d); n > 0 {
+			f.Detail += fmt.Sprintf(" The socket table has %d connections of the process.", n)
+			if float64(n) < 0.9*float64(reads) {
+				f.Confidence = analyze.Possible
+			}
+		}
+	}
+	f.Fix = "Close and drain every response body, also where the status is not the wanted one; share one http.Client and Transport; set MaxConnsPerHost and IdleConnTimeout."
+	f.Next = append(f.Next, "ss -tanp > ss_tanp.txt")
+	p.Report(f)
+}
+
+// connections counts the process's connected sockets.
+func connections(p *analyze.Pass, d *join.WaitDump) int {
+	n := 0
+	for _, s := range join.SocketsOf(p).All {
+		if s.Remote.IsValid() && d.Owner.Process != nil && s.Owner() == d.Owner.Process {
+			n++
+		}
+	}
+	return n
+}
