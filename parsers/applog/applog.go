@@ -163,28 +163,25 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	return split.failed()
 }
 
-// run scans blocks with up to jobs goroutines and merges them in order.
+// run scans blocks with up to jobs goroutines, reads the next ones meanwhile, and
+// merges the results in order.
 func run(ctx context.Context, split *splitter, m *merger, jobs int) error {
-	workers := make([]*worker, jobs)
-	for i := range workers {
-		workers[i] = &worker{scan: newScanner(m.l)}
+	var sets [2]batch
+	for i := range sets {
+		for range jobs {
+			sets[i].workers = append(sets[i].workers, &worker{scan: newScanner(m.l)})
+		}
 	}
+	cur, next := &sets[0], &sets[1]
 	inDump := false
-	for more := true; more; {
+	for cur.fill(split); cur.n > 0; cur, next = next, cur {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		// A block that was cut inside an event needs the state of the one before it
-		// and is scanned alone.
-		n := 0
-		for alone := split.cont; n < jobs && (n == 0 || !alone && !split.cont); n++ {
-			if more = split.next(&workers[n].block); !more {
-				break
-			}
-			workers[n].inDump = alone && inDump
-		}
-		scanAll(workers[:n])
-		for _, w := range workers[:n] {
+		wait := cur.start(inDump)
+		next.fill(split)
+		wait()
+		for _, w := range cur.workers[:cur.n] {
 			m.add(&w.res)
 			inDump = w.res.inDump
 		}
@@ -192,27 +189,37 @@ func run(ctx context.Context, split *splitter, m *merger, jobs int) error {
 	return nil
 }
 
-// worker scans one block at a time.
+// batch is a number of blocks that are scanned at once.
+type batch struct {
+	workers []*worker
+	n       int
+	cont    bool // it is one block that goes on with the event before it
+}
+
+// worker scans one block.
 type worker struct {
-	block  block
-	res    result
-	scan   *scanner
-	inDump bool
+	block block
+	res   result
+	scan  *scanner
 }
 
-func (w *worker) run() {
-	w.res = result{}
-	w.scan.scan(&w.block, w.inDump, &w.res)
-}
-
-func scanAll(workers []*worker) {
-	if len(workers) == 1 {
-		workers[0].run()
-		return
+// fill reads blocks. One that was cut inside an event needs the state of the one
+// before it and stays alone.
+func (b *batch) fill(split *splitter) {
+	b.n, b.cont = 0, split.cont
+	for b.n < len(b.workers) && (b.n == 0 || !b.cont && !split.cont) && split.next(&b.workers[b.n].block) {
+		b.n++
 	}
+}
+
+// start scans the blocks; the function that it returns waits for the end.
+func (b *batch) start(inDump bool) (wait func()) {
 	var wg sync.WaitGroup
-	for _, w := range workers {
-		wg.Go(w.run)
+	for _, w := range b.workers[:b.n] {
+		wg.Go(func() {
+			w.res = result{}
+			w.scan.scan(&w.block, b.cont && inDump, &w.res)
+		})
 	}
-	wg.Wait()
+	return wg.Wait
 }

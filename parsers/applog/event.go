@@ -49,25 +49,18 @@ const maxText = 1 << 10
 // maxLines is how much of the following lines is searched for errno and addresses.
 const maxFollowing = 8 << 10
 
-// event makes the fact of a kept event.
-func (s *scanner) event(b *block, at span, t *tally) fact.LogEvent {
-	raw := b.data[at.start:at.end]
-	first, following, _ := bytes.Cut(raw, []byte("\n"))
-	first = bytes.TrimSuffix(first, []byte("\r"))
-	if s.colour {
-		first = s.strip(first)
-	}
-	ev := fact.LogEvent{
-		At:    s.l.ref(b, at.line, at.start, len(bytes.TrimRight(raw, "\r\n"))),
-		Shape: shapeKey(t.hash),
-	}
-	ev.Time = s.time(first, at)
+// event makes the fact of a kept event, and says which process wrote it.
+func (s *scanner) event(k *kept) (ev fact.LogEvent, writer int) {
+	first, following, _ := bytes.Cut(k.raw, []byte("\n"))
+	first = s.strip(bytes.TrimSuffix(first, []byte("\r")))
+	ev = fact.LogEvent{At: k.at, Shape: shapeKey(k.hash)}
+	ev.Time = s.time(first, k.to)
 	var e extract
-	s.parse(&e, first, at)
+	s.parse(&e, first, span{from: k.from, to: k.to})
 	text := e.text
-	signs := t.signs | e.marks.signs
+	signs := k.signs | e.marks.signs
 	if more, cause := s.following(following); len(more) > 0 {
-		if at.to == 0 && crashLine(first) && len(cause) > 0 {
+		if k.to == 0 && crashLine(first) && len(cause) > 0 {
 			text = cause // the error itself says more than the line before it
 		}
 		// Read again with what follows, for errno, addresses and signals; the
@@ -95,26 +88,24 @@ func (s *scanner) event(b *block, at span, t *tally) fact.LogEvent {
 	}
 	ev.Signs = signs.list()
 	ev.Text = utf8Text(oneLine(text))
-	return ev
+	return ev, e.writer()
 }
 
-// self is the process that an event says wrote the log: the writer's pid in the
-// header, or one that the text gives while it starts or begins to listen, unless
-// it speaks of a child.
-func (e *eventMeta) self(ev *fact.LogEvent, m *marks) {
-	e.writer = 0
+// writer is the process that an event says wrote the log, zero if it does not: the
+// pid in the header, or one that the text gives while it starts or begins to
+// listen, unless it speaks of a child. A system's log is written by everybody.
+func (e *extract) writer() int {
+	m := e.marks
 	switch {
-	case ev.Host != "":
-		// A system's log is written by everybody.
-	case ev.PID.Known:
-		e.writer = int(ev.PID.V)
+	case e.host != "":
+		return 0
+	case e.pid > 0:
+		return e.pid
 	case len(m.pids) > 0 && m.signs&(hasListen|hasStart) != 0 && m.signs&(hasStop|hasPeer) == 0 && !m.child:
-		e.writer = m.pids[0]
+		return m.pids[0]
 	}
+	return 0
 }
-
-// eventMeta is what the log as a whole takes from an event.
-type eventMeta struct{ writer int }
 
 // following picks what matters from the lines after the first: everything but the
 // frames of stack traces. cause is the line that names the error.
@@ -162,15 +153,15 @@ func property(t []byte) bool {
 	return n > 0 && n < len(t) && (t[n] == ':' || t[n] == '=') && len(t) < 256
 }
 
-// time is the time of an event by its first line.
-func (s *scanner) time(line []byte, at span) fact.Time {
+// time is the time of an event by its first line, whose stamp ends at to.
+func (s *scanner) time(line []byte, to int) fact.Time {
 	if s.l.json {
 		if st, ok := jsonTime(line); ok {
 			return st.Time(s.l.modified)
 		}
 		return fact.Time{}
 	}
-	if at.to == 0 {
+	if to == 0 {
 		return fact.Time{}
 	}
 	st, _, _ := s.l.finder.Find(line)

@@ -1,6 +1,7 @@
 package applog
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/culprit-dev/culprit/analyze"
@@ -27,13 +28,21 @@ type shapePart struct {
 	kept  []kept
 }
 
-// kept is an event that became a fact.
+// kept is an event that may become a fact: its text, of which facts are made once
+// it is sure that it stays.
 type kept struct {
-	event  fact.LogEvent
-	writer int
+	raw      []byte
+	at       fact.Ref
+	from, to int // of the stamp in raw
+	level    level
+	signs    signs
+	hash     uint64
 }
 
-// collect makes facts of what the scanner counted in a block.
+// maxRaw is how much of an event is looked at.
+const maxRaw = 32 << 10
+
+// collect lists what the scanner counted in a block.
 func (res *result) collect(s *scanner, b *block) {
 	res.cont = b.cont
 	var first, last *tally
@@ -45,6 +54,7 @@ func (res *result) collect(s *scanner, b *block) {
 		}}
 		line := firstLine(b.data[t.first.start:t.first.end])
 		part.fact.Text = utf8Text([]byte(shapeText(trimLeft(line[min(t.first.to, len(line)):], "]>)\"':, "))))
+		part.kept = make([]kept, 0, len(t.head)+len(t.tail))
 		for _, at := range t.head {
 			part.kept = append(part.kept, s.kept(at, t, b))
 		}
@@ -63,10 +73,8 @@ func (res *result) collect(s *scanner, b *block) {
 		res.shapes = append(res.shapes, part)
 	}
 	if first != nil {
-		k := s.kept(first.first, first, b)
-		res.first = &k
-		k2 := s.kept(last.last, last, b)
-		res.last = &k2
+		k, k2 := s.kept(first.first, first, b), s.kept(last.last, last, b)
+		res.first, res.last = &k, &k2
 	}
 	for _, d := range s.dumps {
 		d.offset += b.offset
@@ -74,11 +82,19 @@ func (res *result) collect(s *scanner, b *block) {
 	}
 }
 
+// kept refers to the block's own memory; clone is for what outlives it.
 func (s *scanner) kept(at span, t *tally, b *block) kept {
-	ev := s.event(b, at, t)
-	var meta eventMeta
-	meta.self(&ev, &s.words.m)
-	return kept{ev, meta.writer}
+	raw := b.data[at.start:at.end]
+	return kept{
+		raw: raw[:min(len(raw), maxRaw)], at: s.l.ref(b, at.line, at.start, len(bytes.TrimRight(raw, "\r\n"))),
+		from: at.from, to: at.to, level: t.level, signs: t.signs, hash: t.hash,
+	}
+}
+
+func (k *kept) clone(buf []byte) kept {
+	c := *k
+	c.raw = append(buf[:0], k.raw...)
+	return c
 }
 
 func (s *scanner) ref(at span, b *block) fact.Ref {
@@ -86,15 +102,12 @@ func (s *scanner) ref(at span, b *block) fact.Ref {
 }
 
 func (s *scanner) timeAt(at span, b *block) fact.Time {
-	return s.time(firstLine(b.data[at.start:at.end]), at)
+	return s.time(firstLine(b.data[at.start:at.end]), at.to)
 }
 
 func firstLine(b []byte) []byte {
-	for i, c := range b {
-		if c == '\n' {
-			b = b[:i]
-			break
-		}
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		b = b[:i]
 	}
 	if n := len(b); n > 0 && b[n-1] == '\r' {
 		b = b[:n-1]
@@ -113,49 +126,50 @@ type shape struct {
 	fact   fact.LogShape
 	signs  signs
 	heads  int
-	tail   []kept
+	tail   []kept // ring of the last ones
 	tailAt int
 }
 
 // merger joins the results of blocks, in order.
 type merger struct {
 	l        *layout
+	scan     *scanner // makes facts of kept events
 	shapes   map[uint64]*shape
 	order    []*shape
 	other    *shape // shapes beyond the bound
-	events   []kept
+	events   []fact.LogEvent
 	lines    int64
 	first    *kept
-	last     *kept
+	last     kept
 	log      fact.Log
 	writers  []int
 	sections []section
 }
 
 func newMerger(l *layout) *merger {
-	return &merger{l: l, shapes: map[uint64]*shape{}}
+	return &merger{l: l, scan: newScanner(l), shapes: map[uint64]*shape{}}
 }
 
 func (m *merger) add(res *result) {
 	base := int(m.lines)
-	move := func(k *kept) { k.event.At.Line += base }
 	for i := range res.shapes {
 		part := &res.shapes[i]
 		part.fact.At.Line += base
 		part.fact.LastAt.Line += base
 		sh := m.shape(part)
 		for j := range part.kept {
-			move(&part.kept[j])
-			m.keep(sh, part.kept[j])
+			part.kept[j].at.Line += base
+			m.keep(sh, &part.kept[j])
 		}
 	}
 	if res.first != nil {
-		move(res.first)
-		move(res.last)
+		res.first.at.Line += base
+		res.last.at.Line += base
 		if m.first == nil {
-			m.first = res.first
+			c := res.first.clone(nil)
+			m.first = &c
 		}
-		m.last = res.last
+		m.last = res.last.clone(m.last.raw)
 	}
 	for i, d := range res.sections {
 		if i == 0 && res.cont && len(m.sections) > 0 && d.offset == m.sections[len(m.sections)-1].offset+m.sections[len(m.sections)-1].length {
@@ -198,22 +212,32 @@ func (m *merger) shape(part *shapePart) *shape {
 }
 
 // keep takes an event, or puts it into the ring of the shape's last ones.
-func (m *merger) keep(sh *shape, k kept) {
+func (m *merger) keep(sh *shape, k *kept) {
 	heads := keepHead
 	if sh == m.other {
 		heads *= 10
 	}
 	if sh.heads < heads && len(m.events) < maxKept {
 		sh.heads++
-		m.events = append(m.events, k)
+		m.event(k)
 		return
 	}
 	if len(sh.tail) < keepTail {
-		sh.tail = append(sh.tail, k)
+		sh.tail = append(sh.tail, k.clone(nil))
 		return
 	}
-	sh.tail[sh.tailAt] = k
+	sh.tail[sh.tailAt] = k.clone(sh.tail[sh.tailAt].raw)
 	sh.tailAt = (sh.tailAt + 1) % keepTail
+}
+
+// event makes the fact of an event that stays.
+func (m *merger) event(k *kept) *fact.LogEvent {
+	ev, writer := m.scan.event(k)
+	m.events = append(m.events, ev)
+	if writer > 0 && len(m.writers) < maxWriters && !slices.Contains(m.writers, writer) {
+		m.writers = append(m.writers, writer)
+	}
+	return &m.events[len(m.events)-1]
 }
 
 // emit hands over the facts of the log.
@@ -224,57 +248,49 @@ func (m *merger) emit(out *analyze.Sink, form string) {
 	}
 	for _, sh := range m.order {
 		for i := range sh.tail {
-			k := sh.tail[(sh.tailAt+i)%len(sh.tail)]
-			if i == 0 && sh.signs != 0 {
-				if n := sh.fact.Count - int64(sh.heads) - int64(len(sh.tail)); n > 0 {
-					k.event.Repeat = int(n) + 1
-				}
+			ev := m.event(&sh.tail[(sh.tailAt+i)%len(sh.tail)])
+			if n := sh.fact.Count - int64(sh.heads) - int64(len(sh.tail)); i == 0 && sh.signs != 0 && n > 0 {
+				ev.Repeat = int(n) + 1
 			}
-			m.events = append(m.events, k)
 		}
 	}
 	m.ends()
-	slices.SortStableFunc(m.events, func(a, b kept) int { return a.event.At.Line - b.event.At.Line })
+	slices.SortStableFunc(m.events, func(a, b fact.LogEvent) int { return a.At.Line - b.At.Line })
 	for i := range m.events {
-		analyze.Emit(out, m.events[i].event)
-		m.writer(m.events[i].writer)
+		analyze.Emit(out, m.events[i])
 	}
 	for _, sh := range m.order {
 		analyze.Emit(out, sh.fact)
 	}
 	m.log.At = fact.Ref{Artifact: m.l.id, Line: 1}
 	m.log.Form, m.log.Lines, m.log.PIDs = form, m.lines, m.writers
-	if m.first != nil {
-		m.log.First, m.log.Last, m.log.Basis = m.first.event.Time, m.last.event.Time, m.first.event.Basis
-	}
 	analyze.Emit(out, m.log)
 	m.embed(out)
 }
 
-// ends keeps the first and the last dated event even if nothing else would.
+// ends keeps the first and the last dated event even if nothing else would, and
+// takes the span of the log from them.
 func (m *merger) ends() {
-	for _, k := range []*kept{m.first, m.last} {
-		if k == nil {
-			continue
+	if m.first == nil {
+		return
+	}
+	for i, k := range []*kept{m.first, &m.last} {
+		at := slices.IndexFunc(m.events, func(have fact.LogEvent) bool { return have.At.Offset == k.at.Offset })
+		if at < 0 {
+			m.event(k)
+			at = len(m.events) - 1
 		}
-		i := slices.IndexFunc(m.events, func(have kept) bool { return have.event.At.Offset == k.event.At.Offset })
-		if i < 0 {
-			m.events = append(m.events, *k)
-			i = len(m.events) - 1
-		}
-		ev := &m.events[i].event
+		ev := &m.events[at]
 		if !slices.Contains(ev.Signs, fact.SignFirst) {
 			ev.Signs = append(ev.Signs, fact.SignFirst)
 			slices.Sort(ev.Signs)
 		}
+		if i == 0 {
+			m.log.First, m.log.Basis = ev.Time, ev.Basis
+		}
+		m.log.Last = ev.Time
 	}
 }
 
 // maxWriters bounds the processes that one log is said to be written by.
 const maxWriters = 64
-
-func (m *merger) writer(pid int) {
-	if pid > 0 && len(m.writers) < maxWriters && !slices.Contains(m.writers, pid) {
-		m.writers = append(m.writers, pid)
-	}
-}

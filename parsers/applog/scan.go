@@ -39,7 +39,7 @@ func (l *layout) begins(line []byte) bool {
 	case l.json:
 		return line[0] == '{'
 	case l.stamped:
-		_, _, to := l.finder.Find(line)
+		_, to := l.finder.Begins(line)
 		return to > 0
 	}
 	return line[0] != ' ' && line[0] != '\t' && !continues(line)
@@ -91,11 +91,19 @@ type kind struct {
 	tally *tally // where events without signs are counted
 }
 
+// recent is an entry of the small table in front of scanner.kinds: a log repeats a
+// few shapes, and a map costs more than all the rest of a line.
+type recent struct {
+	hash uint64
+	kind *kind
+}
+
 // scanner turns blocks into results. Its memory is reused from block to block.
 type scanner struct {
 	l      *layout
 	words  reader
 	kinds  map[uint64]*kind
+	recent [512]recent // the latest of kinds, by the hash's upper bits
 	fine   map[uint64]*tally
 	order  []*tally
 	plain  []byte // a line without colour codes
@@ -128,6 +136,7 @@ func newScanner(l *layout) *scanner {
 // scan reads one block. inDump says that it begins inside a dump of goroutines.
 func (s *scanner) scan(b *block, inDump bool, res *result) {
 	clear(s.kinds)
+	clear(s.recent[:])
 	clear(s.fine)
 	s.order, s.dumps, s.seq = nil, nil, 0
 	s.open, s.dump = false, false
@@ -170,7 +179,9 @@ func (s *scanner) line(data, text []byte, pos, line int) {
 		return
 	}
 	if s.colour {
-		text = s.strip(text)
+		if text = s.strip(text); len(text) == 0 {
+			return
+		}
 	}
 	if c := text[0]; (c == ' ' || c == '\t') && s.open {
 		if !s.trace && traceLine(text) {
@@ -180,7 +191,7 @@ func (s *scanner) line(data, text []byte, pos, line int) {
 	}
 	var from, to int
 	if s.l.stamped {
-		_, from, to = s.l.finder.Find(text)
+		from, to = s.l.finder.Begins(text)
 	}
 	if to == 0 && s.open && s.goesOn(text, pos, line) {
 		return
@@ -198,10 +209,16 @@ func (s *scanner) line(data, text []byte, pos, line int) {
 
 // kindOf looks up what the shape means, or reads the line for it.
 func (s *scanner) kindOf(text []byte, hash uint64, at span) *kind {
+	slot := &s.recent[hash>>55]
+	if slot.hash == hash && slot.kind != nil {
+		return slot.kind
+	}
 	if k := s.kinds[hash]; k != nil {
+		*slot = recent{hash, k}
 		return k
 	}
 	k := &kind{}
+	*slot = recent{hash, k}
 	var e extract
 	s.parse(&e, text, at)
 	k.level, k.signs = e.level, e.marks.signs

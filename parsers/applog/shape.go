@@ -2,6 +2,7 @@ package applog
 
 import (
 	"bytes"
+	"math/bits"
 	"strconv"
 )
 
@@ -11,16 +12,16 @@ import (
 
 const (
 	hashSeed  = 0xcbf29ce484222325
-	hashPrime = 0x100000001b3
+	hashPrime = 0x9e3779b97f4a7c15
 )
 
 // class says what a byte is within a message.
 type class uint8
 
 const (
-	classSep   class = iota // ends a word
-	classWord               // letters, '-' and '_'
-	classDigit              // makes its word vary
+	classSep   class = 0 // ends a word
+	classWord  class = 1 // letters, '-' and '_'
+	classDigit class = 2 // makes its word vary
 )
 
 // classes is indexed by byte. Bytes beyond ASCII count as letters.
@@ -39,35 +40,32 @@ var classes = func() (t [256]class) {
 // maxShape is how much of a message counts for its shape.
 const maxShape = 512
 
-// shapeHash is the hash of a message's shape.
+// shapeHash is the hash of a message's shape. Letters of a word are mixed by
+// rotation, which is short in the pipeline, words by multiplication.
 func shapeHash(b []byte) uint64 {
 	if len(b) > maxShape {
 		b = b[:maxShape]
 	}
-	h := uint64(hashSeed)
-	for i := 0; i < len(b); {
-		c := b[i]
-		if classes[c] == classSep {
-			h = (h ^ uint64(c)) * hashPrime
-			i++
+	h, word, varies := uint64(hashSeed), uint64(0), class(0)
+	for _, c := range b {
+		k := classes[c]
+		if k != classSep {
+			word = bits.RotateLeft64(word, 7) ^ uint64(c)
+			varies |= k
 			continue
 		}
-		start, varies := h, false
-		for i < len(b) {
-			c := b[i]
-			k := classes[c]
-			if k == classSep {
-				break
-			}
-			varies = varies || k == classDigit
-			h = (h ^ uint64(c)) * hashPrime
-			i++
+		if varies >= classDigit {
+			word = '#'
 		}
-		if varies {
-			h = (start ^ '#') * hashPrime
-		}
+		h = (h ^ word ^ uint64(c)<<56) * hashPrime
+		h ^= h >> 29
+		word, varies = 0, 0
 	}
-	return h
+	if varies >= classDigit {
+		word = '#'
+	}
+	h = (h ^ word) * hashPrime
+	return h ^ h>>32
 }
 
 // fineHash adds to a shape's hash the ports of services that the message names, so
@@ -75,17 +73,20 @@ func shapeHash(b []byte) uint64 {
 // for those of clients, which differ every time.
 func fineHash(h uint64, msg []byte) uint64 {
 	msg = msg[:min(len(msg), maxShape)]
-	for i := 4; i < len(msg); i++ {
-		if msg[i-1] != ':' || !digit(msg[i]) || !beforePort(msg[:i-1]) {
+	for i := 0; ; {
+		j := bytes.IndexByte(msg[i:], ':')
+		if j < 0 {
+			return h
+		}
+		i += j + 1
+		if i < 5 || i >= len(msg) || !digit(msg[i]) || !beforePort(msg[:i-1]) {
 			continue
 		}
 		n := digits(msg[i:])
 		if p := atoi(msg[i : i+n]); n >= 2 && n <= 5 && p < 32768 {
 			h = (h ^ uint64(p)) * hashPrime
 		}
-		i += n
 	}
-	return h
 }
 
 // beforePort reports whether b ends like an address or with the word port.

@@ -142,11 +142,23 @@ func (m *marks) digits(msg []byte, i int) int {
 			return n + 1 + k
 		}
 	}
-	if i > 0 && msg[i-1] == '=' || i > 1 && msg[i-1] == ' ' && msg[i-2] == '=' {
+	if i > 0 && msg[i-1] == '=' && amount(msg[i+n:]) {
 		m.pairs++
 	}
 	m.numbers++
 	return n
+}
+
+// amount reports whether what follows the digits of a number leaves it one: a
+// fraction, a unit, the end of the word. An identifier goes on with more.
+func amount(rest []byte) bool {
+	n := 0
+	for n < len(rest) && (letter(rest[n]) || digit(rest[n]) || rest[n] == '.' || rest[n] == '-') {
+		if n++; n > 5 {
+			return false
+		}
+	}
+	return true
 }
 
 func (m *marks) pid(n int) {
@@ -183,7 +195,7 @@ func (m *marks) settle(msg, low []byte, l level) {
 	if m.addrs.arrow && m.signs&(hasErrno|hasError|hasTimeout) == 0 {
 		m.signs |= hasConnect
 	}
-	if m.signs == 0 && (m.pairs > 0 || m.numbers > 0 && (addressed || len(m.pids) > 0)) {
+	if m.signs == 0 && (m.pairs > 1 || m.numbers > 0 && (addressed || len(m.pids) > 0)) {
 		m.signs |= hasStat
 	}
 	if m.signs == hasWarn || m.signs == hasError {

@@ -17,8 +17,12 @@ type Finder struct {
 	Share float64
 	// Stamped is how many lines did.
 	Stamped int
-	// DateOnlyOrder reports that no stamp told the order of day and month.
+	// Ambiguous reports that no stamp told the order of day and month.
 	Ambiguous bool
+	// mask is the beginning of a line up to the end of its stamp, with '0' for each
+	// digit, when all of it has a fixed width; maskLen is its length, zero without.
+	mask    [48]byte
+	maskLen int
 }
 
 // maxLead is how many words may precede a stamp: an access log has three.
@@ -66,6 +70,9 @@ func Detect(head []byte) Finder {
 				told = told || s.Month > 12 || s.Day > 12
 			}
 			counts[lead]++
+			if lead == 0 && f.maskLen == 0 {
+				f.setMask(line[:from+n])
+			}
 			break
 		}
 	}
@@ -167,4 +174,47 @@ func timeKey(b []byte) int {
 		}
 	}
 	return 0
+}
+
+// setMask remembers the form of a line's stamp.
+func (f *Finder) setMask(b []byte) {
+	if len(b) > len(f.mask) {
+		return
+	}
+	for i, c := range b {
+		if digit(c) {
+			c = '0'
+		}
+		f.mask[i] = c
+	}
+	f.maskLen = len(b)
+}
+
+// Begins is Find for a caller that only wants to know where the stamp stands. It
+// compares the line with the form of the first stamp of the file, which nearly all
+// lines have; what it accepts by form alone may still be no valid time.
+func (f *Finder) Begins(line []byte) (from, to int) {
+	if n := f.maskLen; n > 0 && len(line) > n && f.leads[0] == 0 {
+		mask := f.mask[:n]
+		i := 0
+		for i < n {
+			c := line[i]
+			if digit(c) {
+				c = '0'
+			}
+			if c != mask[i] {
+				break
+			}
+			i++
+		}
+		if c := line[n]; i == n && !digit(c) && c != '.' && c != ',' && c != 'Z' && c != '+' && c != '-' {
+			from = 0
+			for from < n && !digit(line[from]) && !letter(line[from]) {
+				from++
+			}
+			return from, n
+		}
+	}
+	_, from, to = f.Find(line)
+	return from, to
 }

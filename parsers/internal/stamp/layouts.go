@@ -299,6 +299,12 @@ func (s *Stamp) clock(b []byte, i int) int {
 
 // halfOfDay reads AM, PM, a.m. and the Chinese and Korean words.
 func halfOfDay(b []byte, i int) (half byte, n int) {
+	// A, P and the first bytes of the words in other scripts.
+	switch c := at(b, i); {
+	case c|0x20 == 'a', c|0x20 == 'p', c >= 0xe0:
+	default:
+		return 0, 0
+	}
 	for _, w := range halves {
 		if prefix(b, i, w.text) && !letter(at(b, i+len(w.text))) {
 			return w.half, len(w.text)
