@@ -90,6 +90,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 		rec, ok := audit.ParseRecord(line)
 		if ok {
 			asm.Add(rec, r.Ref())
+			cut = false
 			continue
 		}
 		switch {

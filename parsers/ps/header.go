@@ -133,6 +133,16 @@ func parseHeader(line string) *header {
 	return h
 }
 
+// has reports whether the table has a column.
+func (h *header) has(c column) bool {
+	for _, have := range h.cols {
+		if have.col == c {
+			return true
+		}
+	}
+	return false
+}
+
 // top reports whether the columns are those of top.
 func (h *header) top() bool {
 	for _, c := range h.cols {

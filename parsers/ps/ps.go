@@ -101,6 +101,7 @@ type table struct {
 	all     bool
 	held    *fact.Process // a row of ps m that waits for its first thread
 	last    int           // pid of the last process row
+	above   []int         // pids of the branch that leads to the last row, by depth
 }
 
 func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
@@ -188,7 +189,7 @@ func (t *table) banner(text string) {
 func (t *table) begin(tool string, h *header, at fact.Ref) {
 	t.end()
 	t.tool, t.header, t.at = tool, h, at
-	t.rows, t.all, t.last = 0, false, 0
+	t.rows, t.all, t.last, t.above = 0, false, 0, t.above[:0]
 }
 
 // end emits the table that was being read, if any.
@@ -225,6 +226,18 @@ func (t *table) release(state string) {
 	t.emit(p)
 }
 
+// branch gives a row of a drawn tree its parent where no column prints it: the
+// last row one level up.
+func (t *table) branch(p *fact.Process) {
+	if p.Depth <= len(t.above) {
+		t.above = t.above[:p.Depth]
+		if p.Depth > 0 && !t.header.has(colPPID) {
+			p.PPID = fact.Some(int64(t.above[p.Depth-1]))
+		}
+		t.above = append(t.above, p.PID)
+	}
+}
+
 func (t *table) row(row row, at fact.Ref) {
 	p := row.process()
 	p.At = at
@@ -244,6 +257,7 @@ func (t *table) row(row row, at fact.Ref) {
 	}
 	p.PID = row.pid()
 	t.last = p.PID
+	t.branch(&p)
 	if t.threads && t.tool == "top" {
 		p.TID, p.Thread = fact.Some(int64(p.PID)), true
 	}
