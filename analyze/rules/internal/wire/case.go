@@ -76,8 +76,10 @@ const (
 	bothEnds = time.Millisecond
 	// handshake is how soon after the first SYN a RST still answers the handshake.
 	handshake = 3 * time.Second
-	// closeNotify is the longest TLS alert; one after a FIN is no request.
-	closeNotify = 64
+	// goodbye is the longest last word of a protocol that wants no answer, and
+	// closeNotify that of TLS, whose alerts may be padded.
+	goodbye     = 64
+	closeNotify = 320
 )
 
 // Case is one conversation that did not end in order.

@@ -74,7 +74,7 @@ func (c *Case) closing() {
 		// The client wrote and closed after the server's FIN; the RST answers one of
 		// the two.
 		c.late()
-	case r.PeerFIN && !r.ResetterFIN && r.PeerDataSinceOwn > 0:
+	case r.PeerFIN && !r.ResetterFIN && r.PeerDataSinceOwn > 0 && !c.goodbye():
 		// A client that half-closes after its request still waits for the answer.
 		c.Class, c.Idle, c.IdleFrame = Abort, r.SinceData, r.AfterFrame
 	}
@@ -85,9 +85,6 @@ func (c *Case) late() {
 	f, r := c.Flow, c.Reset
 	if r.PeerDataSinceOwn == 0 {
 		return
-	}
-	if f.App == "tls" && r.PeerDataSinceOwn <= closeNotify {
-		return // close_notify, no request
 	}
 	c.Late = f.ToServer.LastData.Sub(f.ToClient.FINTime)
 	if c.Late <= 0 {
@@ -102,6 +99,13 @@ func (c *Case) late() {
 	}
 	if c.Late <= max(crossing, 3*f.HandshakeRTT) {
 		c.Crossed = true
+	}
+	limit := int64(goodbye)
+	if f.App == "tls" {
+		limit = closeNotify
+	}
+	if r.PeerDataSinceOwn <= limit && (c.Crossed || f.App == "tls" && c.Late <= time.Second) && !c.pooled() {
+		return // a last word, no request
 	}
 	c.Class = WriteAfterClose
 	for _, g := range f.Idle {
@@ -129,6 +133,28 @@ func (c *Case) spontaneous() bool {
 // provokedIdle reports whether the first packet after a silence was answered by RST.
 func (c *Case) provokedIdle() bool {
 	return c.Class == HalfOpen && c.Provoked && c.Idle >= minIdle
+}
+
+// goodbye reports whether the last payload of a client that then sent its FIN was
+// a last word (LDAP unbind, QUIT, a TLS alert) that wants no answer: short, right
+// before the FIN, on a connection that had answered requests.
+func (c *Case) goodbye() bool {
+	f := c.Flow
+	limit := int64(goodbye)
+	if f.App == "tls" {
+		limit = closeNotify
+	}
+	return c.Unread <= limit && f.Turns.Answers > 0 && f.ToServer.FINTime.Sub(f.ToServer.LastData) <= crossing
+}
+
+// pooled reports whether the connection was idle when the server ended it.
+func (c *Case) pooled() bool {
+	for _, g := range c.Flow.Idle {
+		if g.Duration >= minIdle && (g.AfterFrame == c.Flow.ToClient.FINFrame || g.AfterFrame == c.Flow.ToServer.LastDataFrame) {
+			return true
+		}
+	}
+	return false
 }
 
 // lastMoment reports whether a request came after a silence, and the server reset

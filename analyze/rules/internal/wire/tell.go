@@ -203,11 +203,11 @@ func (g *Group) Draft(p *analyze.Pass, packets analyze.Confidence, note func(*Ca
 }
 
 // Hurt is the severity of resets: high when several connections of a service die
-// or a log complains, medium for a few. A client that resets is its own affair
-// unless somebody complains.
+// or a log complains, medium for a few, low for a single one. A client that resets
+// is its own affair unless somebody complains.
 func (g *Group) Hurt(several int, complaints string) analyze.Severity {
 	switch {
-	case g.FromClients && complaints == "":
+	case complaints == "" && (g.FromClients || len(g.Cases) == 1):
 		return analyze.Low
 	case g.FromClients || len(g.Cases) < several && complaints == "":
 		return analyze.Medium

@@ -28,6 +28,7 @@ func Rule() *analyze.Rule {
 			{Name: "segments", Default: 10, Unit: "segments", Doc: "retransmissions of one connection"},
 			{Name: "share", Default: 0.02, Unit: "share", Doc: "of its data segments"},
 			{Name: "repeats", Default: 5, Unit: "times", Doc: "retransmissions towards a side that says nothing any more, whatever their share"},
+			{Name: "bad", Default: 0.10, Unit: "share", Doc: "of the data segments from which one or two connections are worth more than a note"},
 			{Name: "flows", Default: 3, Unit: "connections", Doc: "connections on one path from which it is not one connection's bad luck"},
 		},
 		Run: run,
@@ -119,8 +120,11 @@ func report(p *analyze.Pass, s *storm) {
 		Fix:      "Look at the path: interface errors and drops on both hosts, duplex and offload settings, congested or lossy links, policing.",
 		Next:     []string{"ip -s link; ethtool -S IFACE", "ss -ti dst " + at.Addr().String()},
 	}
-	if len(s.flows) >= int(p.Threshold("flows")) {
+	switch {
+	case len(s.flows) >= int(p.Threshold("flows")):
 		f.Confidence = analyze.Likely
+	case s.dead == 0 && share < p.Threshold("bad"):
+		f.Severity = analyze.Low // one connection's bad luck
 	}
 	p.Note("%s: %d retransmissions among %d data segments on %d connections, %d of them to a silent side", s.server.Addr, s.again, s.data, len(s.flows), s.dead)
 	for i, fl := range s.flows {

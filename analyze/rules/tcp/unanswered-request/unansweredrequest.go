@@ -32,6 +32,7 @@ func Rule() *analyze.Rule {
 			{Name: "silence", Default: 5, Unit: "seconds", Doc: "the shortest silence after a request that counts"},
 			{Name: "factor", Default: 10, Unit: "times", Doc: "how much longer than the usual answer the silence must be"},
 			{Name: "longest", Default: 2, Unit: "times", Doc: "how much longer than the slowest answer of the service the silence must be"},
+			{Name: "stream", Default: 4, Unit: "times", Doc: "how many more segments than answers make a stream that wants none"},
 			{Name: "requests", Default: 3, Unit: "requests", Doc: "open requests from which a service counts as silent"},
 		},
 		ExplainedBy: []analyze.Mechanism{
@@ -57,6 +58,7 @@ type open struct {
 	server   *wire.Server
 	end      join.End
 	flows    []*fact.Flow
+	streams  []*fact.Flow // those that send far more than is ever answered
 	requests int
 	silence  time.Duration // the longest
 	usual    time.Duration // median answer
@@ -83,7 +85,7 @@ func look(p *analyze.Pass, s *wire.Server) *open {
 	for _, f := range s.Flows {
 		if f.Turns.Answers > 0 {
 			usual = append(usual, f.Turns.MedianAnswer)
-			o.answered += int64(f.Turns.Answers)
+			o.answered += int64(answers(f))
 			slowest = max(slowest, f.Turns.MaxAnswer)
 		}
 		if u := f.Turns.Unanswered; u != nil && u.Acked {
@@ -104,14 +106,19 @@ func look(p *analyze.Pass, s *wire.Server) *open {
 		if u == nil || !u.Acked || u.Silence < limit || closedWindow(f) {
 			continue
 		}
-		o.flows = append(o.flows, f)
-		o.requests += u.Segments
-		o.silence = max(o.silence, u.Silence)
-		if o.from.IsZero() || u.First.Before(o.from) {
-			o.from = u.First
+		if f.Turns.Answers > 0 && float64(u.Segments) > p.Threshold("stream")*float64(answers(f)) {
+			o.streams = append(o.streams, f)
+			continue
 		}
-		if end := u.First.Add(u.Silence); end.After(o.to) {
-			o.to = end
+		o.add(f)
+	}
+	if len(o.streams) > 0 {
+		if logged, _ := complaints(p, o); logged > 0 {
+			for _, f := range o.streams {
+				o.add(f)
+			}
+		} else {
+			p.Note("%s: %s far more than is ever answered: a stream", s.Addr, wire.Count(len(o.streams), "connection sends", "connections send"))
 		}
 	}
 	if len(o.flows) == 0 {
@@ -119,6 +126,29 @@ func look(p *analyze.Pass, s *wire.Server) *open {
 		return nil
 	}
 	return o
+}
+
+// add counts the open requests of a conversation.
+func (o *open) add(f *fact.Flow) {
+	u := f.Turns.Unanswered
+	o.flows = append(o.flows, f)
+	o.requests += u.Segments
+	o.silence = max(o.silence, u.Silence)
+	if o.from.IsZero() || u.First.Before(o.from) {
+		o.from = u.First
+	}
+	if end := u.First.Add(u.Silence); end.After(o.to) {
+		o.to = end
+	}
+}
+
+// answers is the number of a conversation's answers, without those of its TLS
+// handshake: they say nothing of what follows.
+func answers(f *fact.Flow) int {
+	if f.App == "tls" {
+		return max(0, f.Turns.Answers-3)
+	}
+	return f.Turns.Answers
 }
 
 // closedWindow reports whether the server announces window zero at the end: then
@@ -159,7 +189,7 @@ func report(p *analyze.Pass, o *open) {
 	o.end = join.FlowsOf(p).Server(o.flows[0])
 	several := int(p.Threshold("requests"))
 	logged, lines := complaints(p, o)
-	expects := o.answered >= int64(several) || o.flows[0].App == "http"
+	expects := o.answered >= int64(several) || o.flows[0].App == "http" && o.flows[0].Turns.Answers == 0
 	if !expects && logged == 0 {
 		// A log shipper or a feed that never gets a word back: nothing says that an
 		// answer was due.
