@@ -129,7 +129,7 @@ func (d *decoder) ipv4(c cursor) bool {
 	p := d.p
 	p.v4, p.ttl = true, c.b[8]
 	p.ipid, p.hasID = binary.BigEndian.Uint16(c.b[4:]), true
-	p.src, p.dst = mapped(c.b[12:16]), mapped(c.b[16:20])
+	p.src, p.dst = address4(c.b[12:]), address4(c.b[16:])
 	if frag := binary.BigEndian.Uint16(c.b[6:]); frag&0x3fff != 0 {
 		return d.fragment4(c, header, total, frag)
 	}
@@ -154,8 +154,7 @@ func (d *decoder) ipv6(c cursor) bool {
 	}
 	p := d.p
 	p.v4, p.ttl, p.hasID, p.ipid = false, c.b[7], false, 0
-	copy(p.src[:], c.b[8:24])
-	copy(p.dst[:], c.b[24:40])
+	p.src, p.dst = address6(c.b[8:]), address6(c.b[24:])
 	if n == 0 || proto != protoTCP && proto != protoUDP && proto != protoICMPv6 {
 		// Extension headers, jumbograms and offloaded packets of length zero.
 		return c.skip(40) && d.extension(proto, c)
@@ -285,10 +284,4 @@ func (d *decoder) payload(b []byte) {
 	at := len(*d.text)
 	*d.text = append(*d.text, b[:min(len(b), maxText)]...)
 	p.text = (*d.text)[at:len(*d.text):len(*d.text)]
-}
-
-func mapped(b []byte) (a [16]byte) {
-	a[10], a[11] = 0xff, 0xff
-	copy(a[12:], b)
-	return a
 }

@@ -69,11 +69,10 @@ func (e *excerpts) pass(ctx context.Context, in *analyze.Input, each func(*recor
 		if n%ctxFrames == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		err := file.next(&r)
-		if pass := new(skipped); errors.As(err, &pass) {
-			continue
-		}
-		if err != nil {
+		if err := file.next(&r); err != nil {
+			if pass := new(skipped); errors.As(err, &pass) {
+				continue
+			}
 			return nil // what comes behind was not cited by a fact of this file
 		}
 		each(&r, &p, d.decode(&r, &p))

@@ -20,11 +20,6 @@ func timeOf(ns int64) time.Time {
 // fact makes the fact of a finished flow.
 func (f *flow) fact(id fact.ID, tunnels *tunnelList) fact.Flow {
 	c, s := &f.sides[f.client], &f.sides[1-f.client]
-	for by := range f.sides {
-		if f.sides[by].stall.open {
-			f.endStall(by, f.last, true)
-		}
-	}
 	client, server := f.key.a, f.key.b
 	if f.client == 1 {
 		client, server = server, client
@@ -36,9 +31,11 @@ func (f *flow) fact(id fact.ID, tunnels *tunnelList) fact.Flow {
 		Packets: int64(c.packets + s.packets), Bytes: c.bytes + s.bytes, PayloadBytes: c.payload + s.payload,
 		CommunityID: communityID(f.key, f.v4), History: f.history.String(), Tunnel: tunnels.names(f.tunnel),
 		Interface: int(f.iface), Established: f.established, HandshakeRTT: time.Duration(f.rtt),
-		Turns: f.turns.fact(f), Delayed: int(f.delay.count), Resets: f.resets, Stalls: f.stalls, Idle: f.idle, Marks: f.marks,
-		App: appNames[f.app], ServerName: f.name,
-		ToServer: c.fact(s), ToClient: s.fact(c),
+		Turns: f.turns.fact(f), App: appNames[f.app], ToServer: c.fact(s), ToClient: s.fact(c),
+	}
+	if r := f.rare; r != nil {
+		out.Delayed, out.ServerName = r.delayed, r.name
+		out.Resets, out.Stalls, out.Idle, out.Marks = r.resets, r.stalls, r.idle, r.marks
 	}
 	if f.tcp {
 		f.tcpFact(&out, c, s)
@@ -51,10 +48,13 @@ func (f *flow) fact(id fact.ID, tunnels *tunnelList) fact.Flow {
 
 // tcpFact fills what only TCP has.
 func (f *flow) tcpFact(out *fact.Flow, c, s *side) {
-	out.Proto, out.Counts = "tcp", f.counts.fact()
-	if f.counts.duplicate > 0 {
-		copies := f.copies.fact()
-		out.Copies = &copies
+	out.Proto = "tcp"
+	if r := f.rare; r != nil {
+		out.Counts = r.counts.fact()
+		if r.copies != nil {
+			copied := r.copies.fact()
+			out.Copies = &copied
+		}
 	}
 	if c.syn {
 		out.ClientISN = fact.Some(c.baseSeq)
@@ -82,7 +82,7 @@ func (s *side) fact(other *side) fact.Direction {
 		Packets: int64(s.packets), Bytes: s.bytes, PayloadBytes: s.payload, DataPackets: int64(s.dataPackets),
 		LastDataFrame: int(s.lastDataFrame), LastFrame: int(s.lastFrame), FIN: s.fin, FINFrame: int(s.finFrame),
 		SYNs: int(s.syns), MSS: int(s.mss), SACK: s.sack, Timestamps: s.timestamps, MaxSegment: int(s.maxSegment),
-		MinWindow: s.minWindow, MaxWindow: s.maxWindow,
+		MinWindow: int64(s.minWindow), MaxWindow: int64(s.maxWindow),
 	}
 	d.TTL, _ = s.ttls.most()
 	if s.dataPackets > 0 {
@@ -123,7 +123,8 @@ func communityID(k flowKey, v4 bool) string {
 	if v4 {
 		from = 12
 	}
-	b = append(append(b, k.a.addr[from:]...), k.b.addr[from:]...)
+	a, z := k.a.addr.bytes(), k.b.addr.bytes()
+	b = append(append(b, a[from:]...), z[from:]...)
 	b = append(b, k.proto, 0)
 	b = binary.BigEndian.AppendUint16(b, k.a.port)
 	b = binary.BigEndian.AppendUint16(b, k.b.port)

@@ -8,7 +8,9 @@ import (
 // key. Everything rare stands behind slices that stay nil on an ordinary flow.
 type flow struct {
 	key        flowKey
-	prev, next *flow
+	hash       uint32
+	chain      *flow // the next in its bucket of the index
+	prev, next *flow // in its list
 	list       *flowList
 
 	firstOffset, first, last int64
@@ -25,19 +27,32 @@ type flow struct {
 	firstClose               int8 // index of the side that closed first, -1 none
 
 	sides   [2]side
-	counts  counts
-	copies  counts
 	history history
 	turns   turns
 	delay   delay
 	before  last // the packet before
 	app     app
-	name    string
+	rare    *rare
+}
 
-	resets []fact.Reset
-	stalls []fact.Stall
-	idle   []fact.Gap
-	marks  []fact.Mark
+// rare is what an ordinary flow does not have.
+type rare struct {
+	counts  counts
+	copies  *counts // those of frames captured twice
+	delayed int
+	name    string
+	resets  []fact.Reset
+	stalls  []fact.Stall
+	idle    []fact.Gap
+	marks   []fact.Mark
+}
+
+// more returns the rare part, made when it is first needed.
+func (f *flow) more() *rare {
+	if f.rare == nil {
+		f.rare = &rare{}
+	}
+	return f.rare
 }
 
 // last is what is remembered of the packet before.
@@ -49,9 +64,9 @@ type last struct {
 }
 
 // reset makes a flow ready for its first packet.
-func (f *flow) reset(k flowKey, p *packet, from int) {
+func (f *flow) reset(k flowKey, hash uint32, p *packet, from int) {
 	*f = flow{
-		key: k, firstOffset: p.offset, first: p.ts, last: p.ts, firstFrame: int32(p.frame), firstLen: p.length,
+		key: k, hash: hash, firstOffset: p.offset, first: p.ts, last: p.ts, firstFrame: int32(p.frame), firstLen: p.length,
 		iface: p.iface, tunnel: p.tunnel, tcp: p.proto == protoTCP, v4: p.v4, rstFirst: -1, firstClose: -1,
 	}
 	for i := range f.sides {
@@ -103,10 +118,6 @@ func (f *flow) who(side int) string {
 // add takes in a packet of one side.
 func (f *flow) add(p *packet, from int) {
 	fwd, rev := &f.sides[from], &f.sides[1-from]
-	if f.tcp && fwd.copied(p) {
-		f.addCopy(p, from, fwd, rev)
-		return
-	}
 	if f.tcp {
 		f.addTCP(p, from, fwd, rev)
 	} else {
@@ -124,15 +135,19 @@ func (f *flow) add(p *packet, from int) {
 
 // addCopy takes in a frame that was captured twice. It counts in the analysis, as
 // it does for Wireshark, and nowhere else: it is no second packet.
-func (f *flow) addCopy(p *packet, from int, fwd, rev *side) {
-	s := f.analyse(p, fwd, rev)
-	f.counts.add(s)
-	f.copies.add(s)
-	if p.flags&rst != 0 {
-		f.counts.rst++
-		f.copies.rst++
+func (f *flow) addCopy(p *packet, from int) {
+	s := f.analyse(p, &f.sides[from], &f.sides[1-from])
+	r := f.more()
+	if r.copies == nil {
+		r.copies = &counts{}
 	}
-	f.counts.duplicate++
+	for _, c := range []*counts{&r.counts, r.copies} {
+		c.add(s)
+		c.duplicate++
+		if p.flags&rst != 0 {
+			c.rst++
+		}
+	}
 	f.mark("duplicate", p, from)
 }
 
@@ -155,8 +170,10 @@ func (f *flow) addTCP(p *packet, from int, fwd, rev *side) {
 	}
 	next := fwd.nextSeq
 	s := f.analyse(p, fwd, rev)
-	f.counts.add(s)
-	f.markSigns(s, p, from)
+	if s != 0 {
+		f.more().counts.add(s)
+		f.markSigns(s, p, from)
+	}
 	if p.flags&rst != 0 {
 		f.addReset(p, from, fwd, rev)
 	}
@@ -246,13 +263,16 @@ func (f *flow) state() string {
 // reveal looks for protocol and name in the first payloads of each side.
 func (f *flow) reveal(p *packet, from int) {
 	const firstFew = 4
-	if f.sides[from].dataPackets > firstFew || f.app != appNone && (f.name != "" || p.text == nil) {
+	if f.sides[from].dataPackets > firstFew {
 		return
 	}
 	if f.app == appNone {
 		f.app = reveal(p, from != int(f.client))
 	}
-	if f.name == "" && p.text != nil && f.tcp {
-		f.name = serverName(p.text)
+	if p.text == nil || !f.tcp || f.rare != nil && f.rare.name != "" {
+		return
+	}
+	if name := serverName(p.text); name != "" {
+		f.more().name = name
 	}
 }

@@ -17,7 +17,7 @@ const maxDatagrams = 64
 const keptHeader = 576
 
 type datagram struct {
-	src, dst [16]byte
+	src, dst address
 	id       uint32
 	proto    uint8
 	used     bool

@@ -1,14 +1,19 @@
 package pcap
 
+import (
+	"math"
+	"strings"
+)
+
 // history is a flow's life in the letters of Zeek's conn.log, upper case from the
 // client: s SYN, h SYN-ACK, a pure ACK, d payload, f FIN, r RST, t repeated
 // payload, w zero window, g gap, i SYN or RST with FIN. Each
 // letter stands once a direction; d, t, w and g again at ten, a hundred and so on.
 type history struct {
-	text  [28]byte
+	text  [23]byte
 	len   uint8
-	once  [2]uint32
-	count [2][4]int32
+	once  [2]uint16
+	count [2][4]uint16
 }
 
 func (h *history) put(letter byte, client bool) {
@@ -26,32 +31,30 @@ func (h *history) add(letter byte, client bool) {
 	if client {
 		side = 1
 	}
-	repeats := -1
-	switch letter {
-	case 'd':
-		repeats = 0
-	case 't':
-		repeats = 1
-	case 'w':
-		repeats = 2
-	case 'g':
-		repeats = 3
-	}
-	if repeats < 0 {
-		if bit := uint32(1) << (letter - 'a'); h.once[side]&bit == 0 {
+	at := strings.IndexByte(letters, letter)
+	if at >= repeating {
+		if bit := uint16(1) << at; h.once[side]&bit == 0 {
 			h.once[side] |= bit
 			h.put(letter, client)
 		}
 		return
 	}
-	n := &h.count[side][repeats]
+	n := &h.count[side][at]
+	if *n == math.MaxUint16 {
+		return
+	}
 	*n++
-	for power := int32(1); power <= *n && power <= 1_000_000; power *= 10 {
-		if power == *n {
-			h.put(letter, client)
-		}
+	switch *n {
+	case 1, 10, 100, 1000, 10000:
+		h.put(letter, client)
 	}
 }
+
+// letters are those in use; the first ones are put down again and again.
+const (
+	letters   = "dtwgshafri"
+	repeating = 4
+)
 
 // segment adds the letters of a TCP segment.
 func (h *history) segment(f *flow, p *packet, from int, s sign) {

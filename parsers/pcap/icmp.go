@@ -49,8 +49,7 @@ func (e *icmpError) quoted(b []byte) bool {
 		if len(b) < 44 || b[0]>>4 != 6 {
 			return false
 		}
-		copy(e.src.addr[:], b[8:24])
-		copy(e.dst.addr[:], b[24:40])
+		e.src.addr, e.dst.addr = address6(b[8:]), address6(b[24:])
 		e.proto, b = b[6], b[40:]
 	} else {
 		n := 0
@@ -60,7 +59,7 @@ func (e *icmpError) quoted(b []byte) bool {
 		if n < 20 || len(b) < n+4 || b[0]>>4 != 4 {
 			return false
 		}
-		e.src.addr, e.dst.addr = mapped(b[12:16]), mapped(b[16:20])
+		e.src.addr, e.dst.addr = address4(b[12:]), address4(b[16:])
 		if binary.BigEndian.Uint16(b[6:])&0x1fff != 0 {
 			return false // a later fragment has no ports
 		}

@@ -1,7 +1,5 @@
 package pcap
 
-import "net/netip"
-
 // packet is what the decoder found in a frame: the innermost transport header,
 // copied, so that it outlives the bytes of the frame. It holds no pointers except
 // into the text of its batch.
@@ -16,7 +14,7 @@ type packet struct {
 	proto  uint8  // 6 tcp, 17 udp, 1 or 58 icmp, 0 nothing of interest
 	ttl    uint8
 
-	src, dst     [16]byte // IPv4 as ::ffff:a.b.c.d
+	src, dst     address
 	sport, dport uint16
 	ipid         uint16
 	hasID        bool
@@ -79,55 +77,4 @@ func (p *packet) end() uint32 {
 		n++
 	}
 	return n
-}
-
-// endpoint is one end of a conversation.
-type endpoint struct {
-	addr [16]byte
-	port uint16
-}
-
-func (e endpoint) less(o endpoint) bool {
-	for i := range e.addr {
-		if e.addr[i] != o.addr[i] {
-			return e.addr[i] < o.addr[i]
-		}
-	}
-	return e.port < o.port
-}
-
-// String is "addr:port", IPv6 in brackets.
-func (e endpoint) String() string {
-	return netip.AddrPortFrom(e.ip(), e.port).String()
-}
-
-func (e endpoint) ip() netip.Addr { return netip.AddrFrom16(e.addr).Unmap() }
-
-// flowKey is a five-tuple without direction: a is the lower end.
-type flowKey struct {
-	a, b  endpoint
-	proto uint8
-}
-
-// key returns the five-tuple and whether the packet goes from a to b.
-func (p *packet) key() (flowKey, bool) {
-	s, d := endpoint{p.src, p.sport}, endpoint{p.dst, p.dport}
-	if d.less(s) {
-		return flowKey{d, s, p.proto}, false
-	}
-	return flowKey{s, d, p.proto}, true
-}
-
-// hash is the same for both directions of a flow. It must not depend on anything
-// but the packet: it decides which table a flow lives in.
-func (p *packet) hash() uint32 {
-	h := uint64(0)
-	for i := 0; i < 16; i += 4 {
-		s := uint64(p.src[i])<<24 | uint64(p.src[i+1])<<16 | uint64(p.src[i+2])<<8 | uint64(p.src[i+3])
-		d := uint64(p.dst[i])<<24 | uint64(p.dst[i+1])<<16 | uint64(p.dst[i+2])<<8 | uint64(p.dst[i+3])
-		h = h*31 + (s ^ d) + (s + d)
-	}
-	h = h*31 + uint64(p.sport^p.dport) + uint64(p.sport) + uint64(p.dport) + uint64(p.proto)
-	h *= 0x9e3779b97f4a7c15
-	return uint32(h >> 32)
 }

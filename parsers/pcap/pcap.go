@@ -86,13 +86,11 @@ func (e *readError) Error() string { return e.err.Error() }
 func (c *capture) read(ctx context.Context, file container) error {
 	var r record
 	for {
-		err := file.next(&r)
-		var pass *skipped
-		switch {
-		case errors.As(err, &pass):
-			c.skip(pass.at, pass.why)
-			continue
-		case err != nil:
+		if err := file.next(&r); err != nil {
+			if pass := new(skipped); errors.As(err, &pass) {
+				c.skip(pass.at, pass.why)
+				continue
+			}
 			return c.ending(err)
 		}
 		c.frames++

@@ -17,14 +17,15 @@ const (
 
 // addReset notes a RST with what surrounds it, before the flow takes it in.
 func (f *flow) addReset(p *packet, from int, fwd, rev *side) {
-	f.counts.rst++
+	more := f.more()
+	more.counts.rst++
 	if f.sawSYN && !f.sawSYNACK && from != int(f.client) && !rev.rst {
 		f.refused = true
 	}
 	if f.rstFirst < 0 {
 		f.rstFirst = int8(from)
 	}
-	if len(f.resets) >= maxResets {
+	if len(more.resets) >= maxResets {
 		return
 	}
 	r := fact.Reset{
@@ -48,7 +49,7 @@ func (f *flow) addReset(p *packet, from int, fwd, rev *side) {
 		r.UsualTTLPackets = int(fwd.packets)
 	}
 	r.CopiedIPID = p.hasID && p.ipid != 0 && rev.packets > 0 && rev.lastHasID && rev.lastID == p.ipid
-	f.resets = append(f.resets, r)
+	more.resets = append(more.resets, r)
 }
 
 // resetForm tells the kernel's own reasons apart by the traces they leave.
@@ -89,22 +90,19 @@ func (f *flow) unackedBy(p *packet, fwd, rev *side) int64 {
 
 // mark keeps a frame that is worth citing.
 func (f *flow) mark(name string, p *packet, from int) {
-	alike := 0
-	for i := range f.marks {
-		if f.marks[i].Name == name {
+	alike, r := 0, f.more()
+	for i := range r.marks {
+		if r.marks[i].Name == name {
 			alike++
 		}
 	}
-	if alike >= marksAlike || len(f.marks) >= maxMarks {
+	if alike >= marksAlike || len(r.marks) >= maxMarks {
 		return
 	}
-	f.marks = append(f.marks, fact.Mark{Name: name, Frame: p.frame, Time: timeOf(p.ts), From: f.who(from)})
+	r.marks = append(r.marks, fact.Mark{Name: name, Frame: p.frame, Time: timeOf(p.ts), From: f.who(from)})
 }
 
 func (f *flow) markSigns(s sign, p *packet, from int) {
-	if s == 0 {
-		return
-	}
 	for i, name := range signNames {
 		if s&(1<<i) != 0 && name != "" {
 			f.mark(name, p, from)
@@ -136,16 +134,17 @@ func (f *flow) gap(p *packet, from int, s sign) {
 	case p.payload > 0:
 		g.EndedBy = "data"
 	}
-	at := len(f.idle)
-	for at > 0 && f.idle[at-1].Duration < g.Duration {
+	r := f.more()
+	at := len(r.idle)
+	for at > 0 && r.idle[at-1].Duration < g.Duration {
 		at--
 	}
 	if at >= maxIdle {
 		return
 	}
-	if len(f.idle) < maxIdle {
-		f.idle = append(f.idle, fact.Gap{})
+	if len(r.idle) < maxIdle {
+		r.idle = append(r.idle, fact.Gap{})
 	}
-	copy(f.idle[at+1:], f.idle[at:])
-	f.idle[at] = g
+	copy(r.idle[at+1:], r.idle[at:])
+	r.idle[at] = g
 }

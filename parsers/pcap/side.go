@@ -16,7 +16,7 @@ type side struct {
 	// What it sent in all.
 	packets, dataPackets            int32
 	bytes, payload                  int64
-	firstData, lastData, lastTime   int64
+	firstData, lastData             int64
 	lastDataFrame, lastFrame        int32
 	finFrame                        int32
 	finTime                         int64
@@ -26,7 +26,7 @@ type side struct {
 	wscale                          int8 // as offered, -1: not
 	sack, timestamps, fin, rst, syn bool
 	maxSegment                      int32
-	minWindow, maxWindow            int64
+	minWindow, maxWindow            uint32
 	windowed                        bool
 	ttls                            ttlCount
 	lastID                          uint16
@@ -37,46 +37,7 @@ type side struct {
 
 	// sincePeer is payload that the other side sent after this side's last payload.
 	sincePeer int64
-	// recent are its last packets, to know copies of them.
-	recent [4]seen
-	turn   uint8
-	stall  stallState
-}
-
-// seen is what tells a packet from its copy.
-type seen struct {
-	ts            int64
-	seq, ack, len uint32
-	place         uint32
-	checksum      uint16
-	id            uint16
-	flags         uint8
-	used          bool
-}
-
-// duplicateWithin is how far apart two captures of one packet may be.
-const duplicateWithin = 1_000_000 // 1 ms
-
-// copied reports whether the packet was captured before, at another point of the
-// same host or by a mirror port: the same IP-ID, sequence, length and checksum. A
-// retransmission has another IP-ID. Packets without one (IPv6, or zero as Linux
-// writes for what is not fragmented) are only copies if they were seen at another
-// interface.
-func (s *side) copied(p *packet) bool {
-	for i := range s.recent {
-		r := &s.recent[i]
-		if !r.used || r.seq != p.seq || r.ack != p.ack || r.len != uint32(p.payload) || r.flags != p.flags ||
-			r.checksum != p.checksum || p.ts-r.ts > duplicateWithin || r.ts-p.ts > duplicateWithin {
-			continue
-		}
-		if p.hasID && p.ipid != 0 && r.id == p.ipid || p.place != r.place {
-			return true
-		}
-	}
-	r := &s.recent[s.turn&3]
-	s.turn++
-	*r = seen{p.ts, p.seq, p.ack, uint32(p.payload), p.place, p.checksum, p.ipid, p.flags, true}
-	return false
+	stall     *stallState // nil until the first
 }
 
 // ttlCount finds the most common TTL of a direction among the few that occur.
@@ -117,7 +78,7 @@ func (t *ttlCount) most() (int, int) {
 func (s *side) note(p *packet) {
 	s.packets++
 	s.bytes += int64(p.wire)
-	s.lastFrame, s.lastTime = int32(p.frame), p.ts
+	s.lastFrame = int32(p.frame)
 	s.payload += int64(p.payload)
 	if p.payload > 0 {
 		if s.dataPackets == 0 {
@@ -165,9 +126,9 @@ func (s *side) noteTCP(p *packet, other *side) {
 }
 
 // scaled is an advertised window in bytes, where the scale is known.
-func (s *side) scaled(w uint16, other *side) int64 {
+func (s *side) scaled(w uint16, other *side) uint32 {
 	if s.wscale >= 0 && (other.wscale >= 0 || !other.syn) {
-		return int64(w) << s.wscale
+		return uint32(w) << s.wscale
 	}
-	return int64(w)
+	return uint32(w)
 }

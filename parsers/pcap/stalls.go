@@ -6,9 +6,8 @@ import (
 	"github.com/culprit-dev/culprit/analyze/fact"
 )
 
-// stallState is a window that one side keeps closed.
+// stallState is a window that one side keeps closed at the moment.
 type stallState struct {
-	open                  bool
 	from                  int64
 	firstFrame, lastFrame int32
 	probes                int32
@@ -16,42 +15,43 @@ type stallState struct {
 
 // stall follows windows that close and open.
 func (f *flow) stall(p *packet, from int, s sign, fwd, rev *side) {
-	if rev.stall.open && (s&(signZeroWindowProbe|signKeepAlive|signRepeated) != 0 || p.payload == 1) {
+	if rev.stall != nil && (s&(signZeroWindowProbe|signKeepAlive|signRepeated) != 0 || p.payload == 1) {
 		rev.stall.probes++
 	}
-	st := &fwd.stall
+	st := fwd.stall
 	switch {
 	case p.flags&(syn|rst|fin) != 0:
-	case p.window == 0 && !st.open:
-		*st = stallState{open: true, from: p.ts, firstFrame: int32(p.frame), lastFrame: int32(p.frame)}
+	case p.window == 0 && st == nil:
+		fwd.stall = &stallState{from: p.ts, firstFrame: int32(p.frame), lastFrame: int32(p.frame)}
 	case p.window == 0:
 		st.lastFrame = int32(p.frame)
-	case st.open:
-		st.open, st.lastFrame = false, int32(p.frame)
+	case st != nil:
+		st.lastFrame = int32(p.frame)
 		f.endStall(from, p.ts, false)
+		fwd.stall = nil
 	}
 }
 
 // endStall keeps a stall; when there are too many, the shortest gives way.
 func (f *flow) endStall(by int, at int64, open bool) {
-	st := &f.sides[by].stall
+	st, r := f.sides[by].stall, f.more()
 	done := fact.Stall{
 		By: f.who(by), From: timeOf(st.from), Duration: time.Duration(max(at-st.from, 0)),
 		FirstFrame: int(st.firstFrame), LastFrame: int(st.lastFrame), Probes: int(st.probes), Open: open,
 	}
-	if len(f.stalls) < maxStalls {
-		f.stalls = append(f.stalls, done)
+	if len(r.stalls) < maxStalls {
+		r.stalls = append(r.stalls, done)
 		return
 	}
 	low := 0
-	for i := range f.stalls {
-		if f.stalls[i].Duration < f.stalls[low].Duration {
+	for i := range r.stalls {
+		if r.stalls[i].Duration < r.stalls[low].Duration {
 			low = i
 		}
 	}
-	if f.stalls[low].Duration < done.Duration {
-		copy(f.stalls[low:], f.stalls[low+1:])
-		f.stalls[maxStalls-1] = done
+	if r.stalls[low].Duration < done.Duration {
+		copy(r.stalls[low:], r.stalls[low+1:])
+		r.stalls[maxStalls-1] = done
 	}
 }
 
@@ -62,7 +62,6 @@ type delay struct {
 	sent, acked int64 // of the last small segment and of its acknowledgement
 	side        int8
 	waiting     bool
-	count       int32
 }
 
 // Delayed acknowledgements of Linux and macOS take 40 ms, of Windows and others
@@ -89,7 +88,7 @@ func (d *delay) add(f *flow, p *packet, from int, fwd, rev *side) {
 		held := d.acked - d.sent
 		if d.waiting && int(d.side) == from && d.acked > 0 && p.ts-d.acked <= delayAfterACK &&
 			(held >= delayShortMin && held <= delayShortMax || held >= delayLongMin && held <= delayLongMax) {
-			d.count++
+			f.more().delayed++
 			f.mark("delayed_ack", p, from)
 		}
 		d.sent, d.acked, d.side, d.waiting = p.ts, 0, int8(from), p.payload < mss

@@ -16,7 +16,7 @@ const (
 
 // table holds the flows of one shard. It is used by one worker.
 type table struct {
-	flows map[flowKey]*flow
+	flows flowIndex
 	// A flow is in one list: of those that live, that are closed but may see a late
 	// packet, or UDP; each in the order of the last packet.
 	live, closed, udp flowList
@@ -24,6 +24,7 @@ type table struct {
 	done              []*flow
 	icmp              []icmpSeen
 	dns               dnsTable
+	copies            copies
 
 	evicted, duplicates, icmpLost int64
 }
@@ -35,11 +36,11 @@ type icmpSeen struct {
 }
 
 func newTable(limit int) *table {
-	return &table{flows: map[flowKey]*flow{}, limit: limit}
+	return &table{limit: limit}
 }
 
-// add takes in a packet.
-func (t *table) add(p *packet) {
+// add takes in a packet; hash is its own.
+func (t *table) add(p *packet, hash uint32) {
 	if p.icmp != nil {
 		if len(t.icmp) < maxICMP {
 			t.icmp = append(t.icmp, icmpSeen{*p, p.icmp})
@@ -53,18 +54,23 @@ func (t *table) add(p *packet) {
 	if forward {
 		from = 0
 	}
-	f := t.flows[k]
+	f := t.flows.find(hash, &k)
 	if f != nil && f.tcp && f.reused(p, from) {
 		t.finish(f)
 		f = nil
 	}
 	if f == nil {
 		f = &flow{}
-		f.reset(k, p, from)
-		t.flows[k] = f
-		if len(t.flows) > t.limit {
+		f.reset(k, hash, p, from)
+		t.flows.add(f)
+		if t.flows.n > t.limit {
 			t.evict()
 		}
+	}
+	if f.tcp && t.copies.add(p, hash) {
+		t.duplicates++
+		f.addCopy(p, from)
+		return
 	}
 	f.add(p, from)
 	t.file(f)
@@ -114,12 +120,22 @@ func (t *table) evict() {
 
 // finish takes a flow out of the table.
 func (t *table) finish(f *flow) {
-	delete(t.flows, f.key)
+	t.flows.remove(f)
 	if f.list != nil {
 		f.list.remove(f)
 	}
-	t.duplicates += int64(f.counts.duplicate)
+	f.close()
 	t.done = append(t.done, f)
+}
+
+// close ends what was still going on.
+func (f *flow) close() {
+	for i := range f.sides {
+		if f.sides[i].stall != nil {
+			f.endStall(i, f.last, true)
+			f.sides[i].stall = nil
+		}
+	}
 }
 
 // end finishes what is still open, in the order of its last packets.

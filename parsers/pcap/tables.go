@@ -34,7 +34,7 @@ func (w *worker) run(t *tables) {
 func (w *worker) fill(t *tables, b *batch) {
 	defer func() { w.panicked = recover() }()
 	for i := range b.n {
-		t.all[b.table[i]].add(&b.packets[i])
+		t.all[b.hash[i]%shards].add(&b.packets[i], b.hash[i])
 	}
 }
 
@@ -50,7 +50,7 @@ type worker struct {
 // batch is a run of packets and the bytes that they refer to.
 type batch struct {
 	packets [batchSize]packet
-	table   [batchSize]uint8
+	hash    [batchSize]uint32
 	n       int
 	text    []byte
 }
@@ -87,14 +87,15 @@ func (t *tables) slot(d *decoder) *packet {
 // commit hands the packet in the slot to its table.
 func (t *tables) commit() {
 	p := &t.next
-	shard := p.hash() % shards
+	hash := p.hash()
+	shard := hash % shards
 	if len(t.workers) == 0 {
-		t.all[shard].add(p)
+		t.all[shard].add(p, hash)
 		return
 	}
 	w := t.workers[int(shard)%len(t.workers)]
 	b := w.cur
-	b.packets[b.n], b.table[b.n] = *p, uint8(shard)
+	b.packets[b.n], b.hash[b.n] = *p, hash
 	if p.text != nil {
 		at := len(b.text)
 		b.text = append(b.text, p.text...)
