@@ -185,6 +185,9 @@ func (s *Sockets) Latest(host string) *Table {
 // richness orders tables of one moment: what a table can say more than others.
 func (t *Table) richness() int {
 	n := 0
+	if t.Meta.Filter == FilterLsof {
+		return n // it has no queues, and only what it was asked for
+	}
 	for i, has := range []bool{t.Meta.HasInfo, t.Meta.HasInodes, t.Meta.HasTimers, t.Meta.HasOwners, t.Meta.HasConnections && t.Meta.HasListeners, t.Meta.Numeric} {
 		if has {
 			n += 1 << i

@@ -1,0 +1,117 @@
+package join
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+// FilterLsof is the filter of a table that lsof made: it shows what it was asked
+// for, so that counts from it are lower bounds.
+const FilterLsof = "lsof"
+
+// Showing is the table to count the sockets of a TCP state in: of the host's
+// latest moment, the one that says most among those which show that state. A
+// table of lsof serves only where there is no other. It is nil if no table shows
+// the state. Sockets are counted in one table, never in several together: tables
+// taken one after the other differ by what happened in between.
+func (s *Sockets) Showing(host, state string) *Table {
+	latest := -1
+	for _, t := range s.Tables {
+		if t.Host == host {
+			latest = max(latest, t.Moment)
+		}
+	}
+	var best *Table
+	for _, t := range s.Tables {
+		if t.Host != host || t.Moment != latest || !t.shows(state) {
+			continue
+		}
+		if best == nil || t.rank(state) > best.rank(state) {
+			best = t
+		}
+	}
+	return best
+}
+
+func (t *Table) shows(state string) bool {
+	switch t.Meta.Filter {
+	case "", FilterLsof:
+		if state == fact.StateListen {
+			return t.Meta.HasListeners
+		}
+		return t.Meta.HasConnections
+	}
+	return t.Meta.Filter == state
+}
+
+func (t *Table) rank(state string) int {
+	n := t.richness()
+	if t.Meta.Filter == state {
+		n += 1 << 4 // it shows all of that state, as an unfiltered table does
+	}
+	return n
+}
+
+// Shown lists the joined sockets that a table shows, in the order of All. Rows
+// without numeric addresses cannot be joined and are not among them.
+func (s *Sockets) Shown(t *Table) []*Socket {
+	var out []*Socket
+	for _, k := range s.All {
+		if k.Host == t.Host && k.RowIn(t) != nil {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// RowIn is the socket's row in a table, nil if it has none there.
+func (k *Socket) RowIn(t *Table) *fact.Socket {
+	for _, r := range k.Rows {
+		if r.At.Artifact == t.Meta.At.Artifact && r.At.Line >= t.Meta.At.Line && r.At.Line <= t.Meta.Last.Line {
+			return r
+		}
+	}
+	return nil
+}
+
+// Earlier lists the tables of a host's earlier moments that show a state, latest
+// first.
+func (s *Sockets) Earlier(host, state string) []*Table {
+	var out []*Table
+	now := s.Showing(host, state)
+	for _, t := range s.Tables {
+		if t.Host == host && now != nil && t.Moment < now.Moment && t.shows(state) {
+			out = append(out, t)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *Table) int { return cmp.Compare(b.Moment, a.Moment) })
+	return out
+}
+
+// ClientSide reports whether the socket is the end that opened the connection: its
+// remote end is a service and its own port is none. A port with a listener on the
+// host is a service; where no listener decides, the ports do.
+func (s *Sockets) ClientSide(k *Socket) bool {
+	if !k.Remote.IsValid() {
+		return false
+	}
+	own := s.Listener(k.Host, k.Proto, k.Local) != nil
+	if own {
+		// Two services on one port number: the lower port is the service.
+		return s.Listener(k.Host, k.Proto, k.Remote) != nil && k.Peer != nil && k.Remote.Port() < k.Local.Port()
+	}
+	if k.Peer != nil && s.Listener(k.Host, k.Proto, k.Remote) != nil {
+		return true
+	}
+	if _, ok := s.CompleteListeners(k.Host); ok {
+		// Every listener is known and its port is not among them. A service whose
+		// listener is gone still has a port below the ephemeral range.
+		return !(k.Local.Port() < ephemeralFrom && k.Remote.Port() >= ephemeralFrom)
+	}
+	return k.Remote.Port() < k.Local.Port()
+}
+
+// ephemeralFrom is the usual start of Linux's ephemeral range.
+const ephemeralFrom = 32768

@@ -1,0 +1,171 @@
+// Package tables holds what the rules about socket tables share: groups of
+// sockets by owner and service, and words for counts.
+package tables
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
+)
+
+// Group is sockets of one owner with one service.
+type Group struct {
+	Host  string
+	Owner *join.Process // nil where no table names owners
+	// Service is the service's end: the owner's own where it serves, the other one
+	// where it is the client.
+	Service netip.AddrPort
+	Client  bool // the owner is the client
+	Sockets []*join.Socket
+}
+
+// Subject names the owner, or the service where the owner is unknown.
+func (g *Group) Subject(h *join.Hosts) string {
+	if g.Owner != nil {
+		return g.Owner.String()
+	}
+	return h.Prefix(g.Host) + g.Service.String()
+}
+
+// Who is the owner in a sentence.
+func (g *Group) Who() string {
+	if g.Owner != nil {
+		return g.Owner.String()
+	}
+	if g.Client {
+		return "an unnamed process that connects to " + g.Service.String()
+	}
+	return "the unnamed process that serves " + g.Service.String()
+}
+
+// Entities are the owner, the service and its port.
+func (g *Group) Entities() []analyze.Entity {
+	var out []analyze.Entity
+	if g.Owner != nil {
+		out = append(out, g.Owner.Entity())
+	}
+	out = append(out, join.Endpoint(g.Host, g.Service))
+	if !g.Client {
+		out = append(out, join.Port(g.Host, int(g.Service.Port())))
+	}
+	return out
+}
+
+// Groups puts sockets together by owner, side and service, largest group first.
+// A process with many services or destinations has many groups.
+func Groups(socks *join.Sockets, list []*join.Socket) []*Group {
+	type key struct {
+		host    string
+		owner   *join.Process
+		client  bool
+		service netip.AddrPort
+	}
+	by := map[key]*Group{}
+	var out []*Group
+	for _, k := range list {
+		if !k.Remote.IsValid() {
+			continue
+		}
+		id := key{k.Host, k.Owner(), socks.ClientSide(k), k.Local}
+		if id.client {
+			id.service = k.Remote
+		}
+		g := by[id]
+		if g == nil {
+			g = &Group{Host: id.host, Owner: id.owner, Client: id.client, Service: id.service}
+			by[id] = g
+			out = append(out, g)
+		}
+		g.Sockets = append(g.Sockets, k)
+	}
+	slices.SortStableFunc(out, func(a, b *Group) int {
+		return cmp.Or(cmp.Compare(len(b.Sockets), len(a.Sockets)), a.Service.Compare(b.Service))
+	})
+	return out
+}
+
+// InState lists the sockets of a table in a TCP state, as that table shows it.
+func InState(socks *join.Sockets, t *join.Table, state string) []*join.Socket {
+	var out []*join.Socket
+	for _, k := range socks.Shown(t) {
+		if k.Proto != "tcp" {
+			continue
+		}
+		r := k.RowIn(t)
+		if r.State == state || r.State == "" && k.State == state {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// RunningTimer is the timer that runs on a socket, nil if none does. Whether none
+// means anything depends on the table.
+func RunningTimer(k *join.Socket) *fact.Timer {
+	if t := k.Timer(); t != nil && t.Name != "off" {
+		return t
+	}
+	return nil
+}
+
+// Key is the identity of a connection across samples.
+func Key(local, remote netip.AddrPort) string { return local.String() + " " + remote.String() }
+
+// RowKey is the identity of a row's connection; ok is false for listeners and for
+// rows with names in place of numbers.
+func RowKey(r *fact.Socket) (string, bool) {
+	l, ok1 := join.ParseAddrPort(r.Local + ":" + r.LocalPort)
+	m, ok2 := join.ParseAddrPort(r.Remote + ":" + r.RemotePort)
+	return Key(l, m), ok1 && ok2 && m.Port() != 0
+}
+
+// Hosts lists the hosts that have socket tables, in order.
+func Hosts(socks *join.Sockets) []string {
+	var out []string
+	for _, t := range socks.Tables {
+		if !slices.Contains(out, t.Host) {
+			out = append(out, t.Host)
+		}
+	}
+	return out
+}
+
+// Count is "1 socket" or "12 sockets".
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// OwnerRow is the row that names the owner of a socket, else its first row.
+func OwnerRow(k *join.Socket) *fact.Socket {
+	for _, r := range k.Rows {
+		if len(r.Owners) > 0 {
+			return r
+		}
+	}
+	return k.Row()
+}
+
+// CiteIn is evidence at the socket's row in a table.
+func CiteIn(t *join.Table, k *join.Socket, format string, args ...any) analyze.Evidence {
+	r := k.RowIn(t)
+	if r == nil {
+		r = k.Row()
+	}
+	return analyze.Cite(r.At, format, args...)
+}
+
+// Verb is the form of a verb after a count: "1 line reports", "2 lines report".
+func Verb(n int, verb string) string {
+	if n == 1 {
+		return verb + "s"
+	}
+	return verb
+}

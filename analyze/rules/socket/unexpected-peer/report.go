@@ -1,0 +1,163 @@
+package unexpectedpeer
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/rules/internal/tables"
+)
+
+// report makes one finding of all: they are the same mistake, a registration that
+// outlived its machine.
+func report(p *analyze.Pass, inv *inventory, members []*member) {
+	h := join.HostsOf(p)
+	host := members[0].services[0].host
+	f := analyze.Finding{
+		Subject:    h.Prefix(host) + names(members),
+		Title:      title(members),
+		Detail:     detail(members),
+		Severity:   analyze.Medium,
+		Confidence: analyze.Possible,
+		Evidence:   evidence(p, inv, members),
+		Fix: "Take these peers out of service: deregister them and stop what still runs there. Let registration accept only members of the inventory, and let health checks " +
+			"test what the member is for, not only that it answers.",
+	}
+	logged, trouble, differs, retired := 0, 0, 0, 0
+	services := map[netip.AddrPort]bool{}
+	for _, m := range members {
+		f.Entities = append(f.Entities, analyze.Entity{Kind: "peer", Key: m.addr.String(), Name: m.addr.String()})
+		logged += min(len(m.logs), 1)
+		trouble += len(m.troubles)
+		differs += min(len(m.differs), 1)
+		if m.retired != nil {
+			retired++
+		}
+		for _, s := range m.services {
+			if !services[s.at] {
+				services[s.at] = true
+				f.Entities = append(f.Entities, join.Endpoint(s.host, s.at))
+			}
+		}
+	}
+	switch {
+	case logged > 0 || retired > 0:
+		// Two kinds agree: the connection, and a log or the inventory by name.
+		f.Severity, f.Confidence = analyze.High, analyze.Confirmed
+	case len(services) > 1:
+		f.Severity, f.Confidence = analyze.High, analyze.Likely
+	default:
+		f.Confidence = analyze.Likely
+	}
+	if trouble > 0 {
+		f.Severity = analyze.High
+	}
+	if logged == 0 {
+		f.Missing = append(f.Missing, "a log that says what these peers registered as")
+	}
+	f.Next = append(f.Next, "on each of these peers: ps -eo pid,lstart,args and the version of what runs there")
+	p.Report(f)
+}
+
+// names joins the addresses; a long list is cut.
+func names(members []*member) string {
+	var out []string
+	for i, m := range members {
+		if i == 6 {
+			return strings.Join(out, ", ") + fmt.Sprintf(" and %d more", len(members)-i)
+		}
+		out = append(out, m.addr.String())
+	}
+	return strings.Join(out, ", ")
+}
+
+func title(members []*member) string {
+	noun, verb := "peers", "are"
+	if len(members) == 1 {
+		noun, verb = "peer", "is"
+	}
+	where := members[0].services[0].at.String()
+	if n := len(members[0].services); n > 1 {
+		where += fmt.Sprintf(" and %s", tables.Count(n-1, "other service"))
+	}
+	retired := "not in the inventory"
+	if members[0].retired != nil {
+		retired = "retired according to the inventory"
+	}
+	t := fmt.Sprintf("%d %s, %s, %s connected to %s like members but %s", len(members), noun, names(members), verb, where, retired)
+	for _, m := range members {
+		if len(m.differs) > 0 {
+			d := m.differs[0]
+			return t + fmt.Sprintf(" (%s %s in place of %s)", d.want.Name, d.value, d.want.Value)
+		}
+	}
+	return t
+}
+
+func detail(members []*member) string {
+	b := &strings.Builder{}
+	for _, m := range members {
+		if b.Len() > 0 {
+			b.WriteString("\n\n")
+		}
+		fmt.Fprintf(b, "%s holds connections to", m.addr)
+		for i, s := range m.services {
+			if i > 0 {
+				b.WriteString(" and")
+			}
+			fmt.Fprintf(b, " %s", s.at)
+		}
+		if m.retired != nil {
+			fmt.Fprintf(b, "; the inventory (%s) lists it as retired.", m.retired.at)
+		} else {
+			fmt.Fprintf(b, ", as do %s of the inventory; the inventory does not list it.", tables.Count(len(m.siblings), "member"))
+		}
+		for _, d := range m.differs {
+			fmt.Fprintf(b, " A log states %s %s for it where the inventory says %s.", d.want.Name, d.value, d.want.Value)
+		}
+		if n := len(m.troubles); n > 0 {
+			fmt.Fprintf(b, " %s %s about it.", tables.Count(n, "log line"), tables.Verb(n, "complain"))
+		}
+	}
+	return b.String()
+}
+
+func evidence(p *analyze.Pass, inv *inventory, members []*member) []analyze.Evidence {
+	clocks := join.ClocksOf(p)
+	var out []analyze.Evidence
+	for _, m := range members[:min(len(members), 6)] {
+		s := m.services[0]
+		out = append(out, analyze.Cite(s.peers[m.addr][0], "%s is connected to %s", m.addr, s.at))
+		for _, e := range first(m.logs, 2) {
+			out = append(out, clocks.Date(analyze.Cite(e.At, "a log announces %s as a member", m.addr), e.Time))
+		}
+		for _, e := range first(m.troubles, 1) {
+			out = append(out, clocks.Date(analyze.Cite(e.At, "the first of %s about %s", tables.Count(len(m.troubles), "complaint"), m.addr), e.Time))
+		}
+		if m.retired != nil {
+			out = append(out, analyze.Cite(m.retired.at, "the inventory says that %s is retired", m.addr))
+		}
+	}
+	// What the inventory says instead: the settings that differ, and its members.
+	seen := map[fact.Ref]bool{}
+	for _, m := range members {
+		for _, d := range m.differs {
+			if !seen[d.want.At] {
+				seen[d.want.At] = true
+				out = append(out, analyze.Cite(d.want.At, "the inventory's %s", d.want.Name))
+			}
+		}
+	}
+	for _, a := range members[0].siblings {
+		if it, ok := inv.find(a); ok {
+			out = append(out, analyze.Cite(it.at, "the inventory's members, for example %s", a))
+			break
+		}
+	}
+	return out
+}
+
+func first[T any](list []T, n int) []T { return list[:min(len(list), n)] }

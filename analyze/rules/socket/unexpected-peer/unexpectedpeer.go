@@ -1,0 +1,168 @@
+// Package unexpectedpeer finds members of a service that the inventory does not
+// know.
+package unexpectedpeer
+
+import (
+	"context"
+	_ "embed"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
+)
+
+//go:embed doc.md
+var doc string
+
+// Rule finds members of a service that the inventory does not know.
+func Rule() *analyze.Rule {
+	return &analyze.Rule{
+		ID: "socket/unexpected-peer", Title: "peer that the inventory does not know", Doc: doc, Severity: analyze.High,
+		AnyOf: []fact.Kind{"socket", "flow"},
+		Wants: []fact.Kind{"expected", "socket_table", "log_event"},
+		Thresholds: []analyze.Threshold{
+			{Name: "siblings", Default: 2, Unit: "peers", Doc: "expected peers on a service from which others on it are compared with them"},
+			{Name: "expected_share", Default: 0.3, Unit: "share", Doc: "share of a service's lasting peers that must be in the inventory before the rest is unexpected"},
+		},
+		Run: run,
+	}
+}
+
+func run(_ context.Context, p *analyze.Pass) error {
+	inv := inventoryOf(p)
+	if len(inv.items) == 0 {
+		p.Skip("there is no inventory to compare the peers with", "list the expected peers in inventory.yaml or in culprit.yaml")
+		return nil
+	}
+	services := servicesOf(p)
+	members := judge(p, inv, services)
+	if len(members) == 0 {
+		p.Note("%d services with lasting connections; no peer of them behaves like a member without being in the inventory (%d addresses)", len(services), len(inv.items))
+		return nil
+	}
+	report(p, inv, members)
+	return nil
+}
+
+// inventory is what should be there.
+type inventory struct {
+	items []item
+	// facts that logs repeat of members: version, topic.
+	settings []*fact.Expected
+}
+
+type item struct {
+	prefix  netip.Prefix
+	retired bool
+	at      fact.Ref
+	name    string
+}
+
+func inventoryOf(p *analyze.Pass) *inventory {
+	inv := &inventory{}
+	add := func(what, name, value string, at fact.Ref) {
+		if prefix, ok := parsePeer(value); ok && (what == "peer" || what == "retired") {
+			inv.items = append(inv.items, item{prefix, what == "retired", at, name})
+		}
+	}
+	for e := range fact.All[fact.Expected](p.Facts) {
+		add(e.What, e.Name, e.Value, e.At)
+		if e.What == "version" || e.What == "setting" {
+			inv.settings = append(inv.settings, e)
+		}
+	}
+	if p.Manifest != nil {
+		for _, e := range p.Manifest.Expected {
+			add(e.What, e.Name, e.Value, e.Ref)
+		}
+	}
+	return inv
+}
+
+// parsePeer reads an address, an address with port, or a prefix.
+func parsePeer(s string) (netip.Prefix, bool) {
+	if pre, err := netip.ParsePrefix(s); err == nil {
+		return pre.Masked(), true
+	}
+	a, err := netip.ParseAddr(strings.Trim(s, "[]"))
+	if err != nil {
+		ap, ok := join.ParseAddrPort(s)
+		if !ok || ap.Addr().IsUnspecified() {
+			return netip.Prefix{}, false
+		}
+		a = ap.Addr()
+	}
+	a = a.Unmap()
+	return netip.PrefixFrom(a, a.BitLen()), true
+}
+
+// find is the most specific item that holds an address.
+func (inv *inventory) find(a netip.Addr) (item, bool) {
+	best, ok := item{}, false
+	for _, it := range inv.items {
+		if it.prefix.Contains(a) && (!ok || it.prefix.Bits() > best.prefix.Bits() || it.retired) {
+			best, ok = it, true
+		}
+	}
+	return best, ok
+}
+
+func (inv *inventory) knows(a netip.Addr) bool {
+	it, ok := inv.find(a)
+	return ok && !it.retired
+}
+
+// service is an address that peers connect to, with those whose connections last.
+type service struct {
+	host  string
+	at    netip.AddrPort
+	peers map[netip.Addr][]fact.Ref // rows or frames of lasting connections
+	order []netip.Addr
+}
+
+// servicesOf lists the services of the bundle with their lasting peers, from the
+// socket tables or, for addresses that no table has, from the capture. A
+// connection in TIME_WAIT, or one that was closed in the capture, is a visit, not
+// a membership.
+func servicesOf(p *analyze.Pass) []*service {
+	by := map[string]*service{}
+	var out []*service
+	add := func(host string, at netip.AddrPort, peer netip.Addr, ref fact.Ref) {
+		key := host + " " + at.String()
+		s := by[key]
+		if s == nil {
+			s = &service{host: host, at: at, peers: map[netip.Addr][]fact.Ref{}}
+			by[key] = s
+			out = append(out, s)
+		}
+		if s.peers[peer] == nil {
+			s.order = append(s.order, peer)
+		}
+		s.peers[peer] = append(s.peers[peer], ref)
+	}
+	socks := join.SocketsOf(p)
+	for _, k := range socks.All {
+		if k.Proto == "tcp" && k.State == fact.StateEstablished && k.Remote.IsValid() && !socks.ClientSide(k) && !k.Remote.Addr().IsLoopback() {
+			add(k.Host, k.Local, k.Remote.Addr(), k.Row().At)
+		}
+	}
+	h := join.HostsOf(p)
+	for f := range fact.All[fact.Flow](p.Facts) {
+		client, ok1 := join.ParseAddrPort(f.Client)
+		server, ok2 := join.ParseAddrPort(f.Server)
+		if !ok1 || !ok2 || f.Proto != "tcp" || !f.Established || f.Closer != "" || client.Addr().IsLoopback() {
+			continue
+		}
+		host := h.Of(f.At)
+		if s := by[host+" "+server.String()]; s == nil || s.peers[client.Addr()] != nil {
+			add(host, server, client.Addr(), f.At)
+		}
+	}
+	for _, s := range out {
+		slices.SortFunc(s.order, netip.Addr.Compare)
+	}
+	return out
+}
