@@ -35,6 +35,7 @@ import (
 	nodethreadpoolstarved "github.com/culprit-dev/culprit/analyze/rules/node/threadpool-starved"
 	processcrashsawtooth "github.com/culprit-dev/culprit/analyze/rules/process/crash-sawtooth"
 	processexecmaxbuffer "github.com/culprit-dev/culprit/analyze/rules/process/exec-maxbuffer"
+	processfdlimit "github.com/culprit-dev/culprit/analyze/rules/process/fd-limit"
 	processoomkill "github.com/culprit-dev/culprit/analyze/rules/process/oom-kill"
 	processoperatorkill "github.com/culprit-dev/culprit/analyze/rules/process/operator-kill"
 	processorphans "github.com/culprit-dev/culprit/analyze/rules/process/orphans"
@@ -48,7 +49,16 @@ import (
 	qualitydisjointtime "github.com/culprit-dev/culprit/analyze/rules/quality/disjoint-time"
 	qualitydump "github.com/culprit-dev/culprit/analyze/rules/quality/dump"
 	qualityidentity "github.com/culprit-dev/culprit/analyze/rules/quality/identity"
+	qualitysockettable "github.com/culprit-dev/culprit/analyze/rules/quality/socket-table"
 	qualityunparsed "github.com/culprit-dev/culprit/analyze/rules/quality/unparsed"
+	socketclosewaitleak "github.com/culprit-dev/culprit/analyze/rules/socket/close-wait-leak"
+	socketestablishedleak "github.com/culprit-dev/culprit/analyze/rules/socket/established-leak"
+	socketkernelcounters "github.com/culprit-dev/culprit/analyze/rules/socket/kernel-counters"
+	socketportconflict "github.com/culprit-dev/culprit/analyze/rules/socket/port-conflict"
+	socketportexhaustion "github.com/culprit-dev/culprit/analyze/rules/socket/port-exhaustion"
+	socketstucksendqueue "github.com/culprit-dev/culprit/analyze/rules/socket/stuck-send-queue"
+	socketunexpectedpeer "github.com/culprit-dev/culprit/analyze/rules/socket/unexpected-peer"
+	socketunreadreceivequeue "github.com/culprit-dev/culprit/analyze/rules/socket/unread-receive-queue"
 	tcpabort "github.com/culprit-dev/culprit/analyze/rules/tcp/abort"
 	tcpacceptqueuefull "github.com/culprit-dev/culprit/analyze/rules/tcp/accept-queue-full"
 	tcpconnectblackhole "github.com/culprit-dev/culprit/analyze/rules/tcp/connect-blackhole"
@@ -100,6 +110,7 @@ func All() []*analyze.Rule {
 		nodethreadpoolstarved.Rule(),
 		processcrashsawtooth.Rule(),
 		processexecmaxbuffer.Rule(),
+		processfdlimit.Rule(),
 		processoomkill.Rule(),
 		processoperatorkill.Rule(),
 		processorphans.Rule(),
@@ -113,7 +124,16 @@ func All() []*analyze.Rule {
 		qualitydisjointtime.Rule(),
 		qualitydump.Rule(),
 		qualityidentity.Rule(),
+		qualitysockettable.Rule(),
 		qualityunparsed.Rule(),
+		socketclosewaitleak.Rule(),
+		socketestablishedleak.Rule(),
+		socketkernelcounters.Rule(),
+		socketportconflict.Rule(),
+		socketportexhaustion.Rule(),
+		socketstucksendqueue.Rule(),
+		socketunexpectedpeer.Rule(),
+		socketunreadreceivequeue.Rule(),
 		tcpabort.Rule(),
 		tcpacceptqueuefull.Rule(),
 		tcpconnectblackhole.Rule(),
