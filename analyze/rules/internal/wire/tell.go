@@ -286,3 +286,9 @@ func Timer(d time.Duration) time.Duration {
 func Known(list ...analyze.Evidence) []analyze.Evidence {
 	return slices.DeleteFunc(list, func(e analyze.Evidence) bool { return e.Packet == 0 && e.Line == 0 })
 }
+
+// Tell puts the most telling evidence behind the first item, which shows what
+// happened: reports show the first few.
+func Tell(f *analyze.Finding, telling ...analyze.Evidence) {
+	f.Evidence = slices.Insert(f.Evidence, min(1, len(f.Evidence)), Known(telling...)...)
+}

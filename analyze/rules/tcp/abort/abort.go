@@ -88,12 +88,13 @@ func report(p *analyze.Pass, g *wire.Group) {
 	}
 	p.Note("%s: %d aborted, %d of them with unread payload, severity %s", g.Subject, len(g.Cases), n.unread, f.Severity)
 	f.Title = title(g, n)
-	f.Evidence = append(f.Evidence, g.Remarks(p, 2)...)
+	wire.Tell(&f, g.Remarks(p, 2)...)
 	f.Evidence = append(f.Evidence, lastPayload(g.Cases[0])...)
 	detail := []string{mechanism(g, n), wire.Seen(complaints), "Clients: " + g.Clients(12) + "."}
 	if g.Death() {
 		words, ev := lastWords(p, g)
-		detail, f.Evidence = append(detail, words...), append(f.Evidence, ev...)
+		detail = append(detail, words...)
+		wire.Tell(&f, ev...)
 	} else {
 		detail = append(detail, competing(g, n))
 		ev := counter(p, g, n)

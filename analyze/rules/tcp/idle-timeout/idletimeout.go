@@ -116,7 +116,7 @@ func report(p *analyze.Pass, g *wire.Group) {
 	if len(stated) > 0 && len(f.Against) == 0 {
 		f.Confidence = analyze.Confirmed // packets and the culprit's own word agree
 	}
-	f.Evidence = append(f.Evidence, stated...)
+	wire.Tell(&f, stated...)
 	f.Detail = strings.Join(detail, "\n\n")
 	timer := t.timer()
 	f.Fix = fmt.Sprintf("Use a keep-alive shorter than the idle timeout: TCP keepalive or a heartbeat at most every %v, or let the clients' pools close connections before %v of idleness. Or raise the idle timeout on %s above the clients' longest pause.", wire.Round(timer/2), timer, g.End.Addr)

@@ -190,7 +190,7 @@ func report(p *analyze.Pass, g *wire.Group) {
 	detail, f.Evidence = append(detail, words...), append(f.Evidence, ev...)
 	words, ev = o.owner(p)
 	detail = append(detail, words...)
-	f.Evidence = append(f.Evidence, ev...)
+	wire.Tell(&f, ev...)
 	detail, f.Against = o.listeners(detail, &f)
 	if len(f.Against) > 0 {
 		f.Confidence = f.Confidence.Lower()
