@@ -1,0 +1,93 @@
+package wire
+
+import (
+	"slices"
+	"time"
+
+	"github.com/culprit-dev/culprit/analyze/join"
+)
+
+// deaths marks connections that ended together because their server's process
+// did: they end within a moment, and afterwards nobody is accepted any more.
+func (x *Index) deaths() {
+	for _, s := range x.Servers() {
+		var ends []time.Time
+		abnormal := 0
+		for _, f := range s.Flows {
+			c := x.byFlow[f]
+			switch {
+			case c != nil && c.mayDie():
+				abnormal++
+				ends = append(ends, first(f.ToClient.FINTime, c.At()))
+			case f.Closer == "server" && f.ToClient.FIN && !f.ToClient.FINTime.IsZero():
+				ends = append(ends, f.ToClient.FINTime)
+			}
+		}
+		if abnormal == 0 {
+			continue
+		}
+		slices.SortFunc(ends, time.Time.Compare)
+		last := ends[len(ends)-1]
+		at := last
+		for i := len(ends) - 1; i >= 0 && last.Sub(ends[i]) <= deathWindow; i-- {
+			at = ends[i]
+		}
+		switch refused, tried := x.after(s, last); {
+		case refused:
+		case tried || !x.vanished(s, ends, abnormal):
+			continue
+		}
+		for _, f := range s.Flows {
+			if c := x.byFlow[f]; c != nil && c.mayDie() && !first(f.ToClient.FINTime, c.At()).Before(at) {
+				c.Class, c.Death = Abort, true
+			}
+		}
+	}
+}
+
+// mayDie reports whether a case can be one of a dying process.
+func (c *Case) mayDie() bool {
+	return c.FromServer && (c.Class == Abort || c.Class == WriteAfterClose)
+}
+
+// first is the earlier of two times, the zero time counting as unknown.
+func first(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// after says what became of the attempts after a moment: whether the next one was
+// refused, and whether there was any.
+func (x *Index) after(s *Server, at time.Time) (refused, tried bool) {
+	for _, f := range s.Flows {
+		if !f.First.After(at) {
+			continue
+		}
+		tried = true
+		if c := x.byFlow[f]; c != nil && c.Class == Refused {
+			return true, true
+		}
+		if f.Established {
+			return false, true
+		}
+	}
+	return false, tried
+}
+
+// vanished is the judgement when nobody tried again: several connections end in
+// one instant, as only the end of a process does, and not as others had ended all
+// along; and no table shows that somebody listens.
+func (x *Index) vanished(s *Server, ends []time.Time, abnormal int) bool {
+	last := ends[len(ends)-1]
+	n := 0
+	for n < len(ends) && last.Sub(ends[len(ends)-1-n]) <= deathInstant {
+		n++
+	}
+	if n < deathFlows || n*2 <= abnormal {
+		return false
+	}
+	ap, ok := join.ParseAddrPort(s.Addr)
+	return ok && x.sockets.Listener(s.Host, "tcp", ap) == nil
+}

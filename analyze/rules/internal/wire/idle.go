@@ -1,0 +1,151 @@
+package wire
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
+)
+
+// idleTimeouts finds connections that die after one silence. A RST that comes out
+// of the silence measures the timer itself; one that answers the next packet, or
+// no answer at all, only bounds it, so that survivors of longer silences refute it.
+func (x *Index) idleTimeouts() {
+	byPeer := map[string][]*Case{}
+	var keys []string
+	put := func(c *Case) {
+		ap, _ := join.ParseAddrPort(c.Culprit())
+		k := x.key(c.Flow.At, netip.AddrPortFrom(ap.Addr(), 0).String())
+		if byPeer[k] == nil {
+			keys = append(keys, k)
+		}
+		byPeer[k] = append(byPeer[k], c)
+	}
+	for _, c := range x.Cases {
+		if g, ok := c.gapBefore(c.Flow.ToServer.LastDataFrame); ok && c.Class == Abort && c.lastMoment() {
+			c.Provoked, c.Idle, c.IdleFrame = true, g.Duration, g.BeforeFrame
+			put(c)
+		} else if c.spontaneous() || c.provokedIdle() {
+			put(c)
+		}
+	}
+	for _, f := range x.Flows {
+		if x.byFlow[f] != nil {
+			continue
+		}
+		if c := silent(f); c != nil {
+			put(c)
+		}
+	}
+	for _, k := range keys {
+		var timed, bounded []*Case
+		for _, c := range byPeer[k] {
+			if c.Provoked {
+				bounded = append(bounded, c)
+			} else {
+				timed = append(timed, c)
+			}
+		}
+		for _, c := range cluster(timed, idleSpread, 100*time.Millisecond) {
+			c.Class = IdleTimeout
+		}
+		x.boundedIdle(bounded)
+	}
+}
+
+// boundedIdle decides about connections on which the first packet after a silence
+// met a RST or nothing. A peer that was restarted looks the same, but takes all
+// connections with it: for a timer, some must survive shorter silences, and some
+// older one must go on after the first death.
+func (x *Index) boundedIdle(cases []*Case) {
+	if len(cases) < idleFlows {
+		return
+	}
+	shortest, death := cases[0].Idle, cases[0].At()
+	for _, c := range cases {
+		shortest, death = min(shortest, c.Idle), first(death, c.At())
+	}
+	goesOn := false
+	seen := map[*Server]bool{}
+	for _, c := range cases {
+		s := x.Server(c.Flow)
+		if seen[s] {
+			continue
+		}
+		seen[s] = true
+		d, _, _ := x.Survived(s)
+		if d < minIdle || d >= shortest {
+			return
+		}
+		for _, f := range s.Flows {
+			goesOn = goesOn || f.First.Before(death) && f.ToServer.LastData.After(death) && f.ToClient.LastData.After(death)
+		}
+	}
+	if !goesOn {
+		return
+	}
+	for _, c := range cases {
+		if c.Class == None {
+			x.add(c)
+		}
+		c.Class = IdleTimeout
+	}
+}
+
+// Survived is the longest silence after which a conversation with a server went
+// on, and where it stands.
+func (x *Index) Survived(s *Server) (longest time.Duration, f *fact.Flow, gap *fact.Gap) {
+	if s == nil {
+		return 0, nil, nil
+	}
+	for _, fl := range s.Flows {
+		for i := range fl.Idle {
+			g := &fl.Idle[i]
+			if g.Duration <= longest || g.EndedBy != "data" || !survived(fl, g) {
+				continue
+			}
+			longest, f, gap = g.Duration, fl, g
+		}
+	}
+	return longest, f, gap
+}
+
+// survived reports whether the other side said something after the silence that
+// was no RST.
+func survived(f *fact.Flow, g *fact.Gap) bool {
+	for _, r := range f.Resets {
+		if r.AfterFrame == g.AfterFrame || r.Frame == g.AfterFrame {
+			return false
+		}
+	}
+	if g.EndedFrom == "server" {
+		return f.ToServer.LastFrame > g.AfterFrame
+	}
+	// A bare ACK to the first payload is no sign of life: the RST may follow it.
+	return f.ToClient.LastDataFrame > g.AfterFrame
+}
+
+// cluster is the largest set of cases whose silences differ by no more than the
+// spread, if it is large enough.
+func cluster(cases []*Case, spread float64, slack time.Duration) []*Case {
+	sorted := slices.Clone(cases)
+	slices.SortStableFunc(sorted, func(a, b *Case) int { return cmp.Compare(a.Idle, b.Idle) })
+	var best []*Case
+	j := 0
+	for i := range sorted {
+		limit := sorted[i].Idle + time.Duration(float64(sorted[i].Idle)*spread) + slack
+		for j < len(sorted) && sorted[j].Idle <= limit {
+			j++
+		}
+		if j-i > len(best) {
+			best = sorted[i:j]
+		}
+	}
+	if len(best) < idleFlows {
+		return nil
+	}
+	return best
+}

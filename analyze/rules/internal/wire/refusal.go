@@ -1,0 +1,102 @@
+package wire
+
+import (
+	"slices"
+	"time"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
+)
+
+// rejections turns ICMP messages about a connection attempt into refusals.
+func (x *Index) rejections(p *analyze.Pass) {
+	open := map[[2]string][]*fact.Flow{}
+	for _, f := range x.Flows {
+		if !f.Established && x.byFlow[f] == nil {
+			open[[2]string{f.Client, f.Server}] = append(open[[2]string{f.Client, f.Server}], f)
+		}
+	}
+	for e := range fact.All[fact.ICMPError](p.Facts) {
+		if !Rejection(e) {
+			continue
+		}
+		for _, f := range open[[2]string{e.Src, e.Dst}] {
+			if x.byFlow[f] == nil && !e.Time.Before(f.First) && e.Time.Sub(f.First) < time.Minute {
+				x.add(&Case{Flow: f, Class: Refused, ICMP: e, FromServer: true})
+			}
+		}
+	}
+}
+
+// Rejection reports whether an ICMP error is a firewall's or a host's no to a
+// connection, rather than a missing route or a packet that is too big.
+func Rejection(e *fact.ICMPError) bool {
+	v6 := false
+	if ap, ok := join.ParseAddrPort(e.Src); ok {
+		v6 = ap.Addr().Is6()
+	}
+	if v6 {
+		return e.Type == 1 && (e.Code == 1 || e.Code == 4)
+	}
+	return e.Type == 3 && slices.Contains([]int{2, 3, 9, 10, 13}, e.Code)
+}
+
+// fallbacks finds refusals on one address family that were followed by success on
+// the other, as clients do that try both ("happy eyeballs").
+func (x *Index) fallbacks() {
+	byPort := map[portKey][]*fact.Flow{}
+	for _, f := range x.Flows {
+		if f.Established {
+			k, _ := x.port(f)
+			byPort[k] = append(byPort[k], f)
+		}
+	}
+	for _, c := range x.Cases {
+		if c.Class != Refused {
+			continue
+		}
+		k, v4 := x.port(c.Flow)
+		for _, f := range byPort[k] {
+			_, other := x.port(f)
+			if other != v4 && f.First.Sub(c.At()).Abs() <= fallbackWindow {
+				c.Class = Fallback
+				break
+			}
+		}
+	}
+}
+
+// portKey is a port of a host, whatever the address.
+type portKey struct {
+	host string
+	port uint16
+}
+
+// port is the port that a conversation goes to, and whether by IPv4.
+func (x *Index) port(f *fact.Flow) (k portKey, v4 bool) {
+	ap, _ := join.ParseAddrPort(f.Server)
+	return portKey{x.hosts.Of(f.At), ap.Port()}, ap.Addr().Is4()
+}
+
+// scans finds sources that were refused on many ports.
+func (x *Index) scans() {
+	ports := map[string]map[string]bool{}
+	source := func(c *Case) string {
+		ap, _ := join.ParseAddrPort(c.Flow.Client)
+		return x.hosts.Of(c.Flow.At) + "|" + ap.Addr().String()
+	}
+	for _, c := range x.Cases {
+		if c.Class == Refused {
+			if ports[source(c)] == nil {
+				ports[source(c)] = map[string]bool{}
+			}
+			ports[source(c)][c.Flow.Server] = true
+		}
+	}
+	for _, c := range x.Cases {
+		if c.Class == Refused && len(ports[source(c)]) >= scanPorts {
+			c.Class = Scan
+		}
+	}
+}
