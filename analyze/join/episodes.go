@@ -51,17 +51,25 @@ const foldWithin = 10 * time.Second
 
 func buildEpisodes(p *analyze.Pass) []*Episode {
 	s := SignalsOf(p)
+	type who struct {
+		host string
+		pid  int
+	}
 	var out []*Episode
+	latest := map[who]*Episode{}
 	for _, k := range s.All {
 		if k.Trigger != nil || !k.Deadly() || k.Relation == ToSelf || k.Role == RoleManager {
 			continue
 		}
-		if e := foldInto(out, k); e != nil {
+		me := who{k.Host, k.Sender.PID}
+		if e := latest[me]; e != nil && e.goesOn(k) {
 			e.Also = append(e.Also, k)
 			e.Answers = append(e.Answers, s.Answers(k)...)
 			continue
 		}
-		out = append(out, &Episode{Root: k, Answers: s.Answers(k)})
+		e := &Episode{Root: k, Answers: slices.Clone(s.Answers(k))}
+		latest[me] = e
+		out = append(out, e)
 	}
 	b := newFates(p)
 	for _, e := range out {
@@ -70,26 +78,16 @@ func buildEpisodes(p *analyze.Pass) []*Episode {
 	return out
 }
 
-// foldInto finds the episode that a signal belongs to: the same sender goes on,
-// with the same signal or with SIGKILL after a grace time.
-func foldInto(have []*Episode, k *Kill) *Episode {
-	for i := len(have) - 1; i >= 0; i-- {
-		e := have[i]
-		if e.Root.Host != k.Host || e.Root.Sender.PID != k.Sender.PID {
-			continue
-		}
-		last := e.Root
-		if n := len(e.Also); n > 0 {
-			last = e.Also[n-1]
-		}
-		gap := k.Event.T.Sub(last.Event.T)
-		again := slices.ContainsFunc(k.Targets, func(t *Process) bool { return e.Root.Hits(t.PID) })
-		if gap <= foldWithin && (k.Signal == e.Root.Signal || again) || again && gap <= escalateWithin {
-			return e
-		}
-		return nil
+// goesOn reports whether a later signal of the same sender belongs to the episode:
+// the same signal to others, or SIGKILL to the same target after a grace time.
+func (e *Episode) goesOn(k *Kill) bool {
+	last := e.Root
+	if n := len(e.Also); n > 0 {
+		last = e.Also[n-1]
 	}
-	return nil
+	gap := k.Event.T.Sub(last.Event.T)
+	again := slices.ContainsFunc(k.Targets, func(t *Process) bool { return e.Root.Hits(t.PID) })
+	return gap <= foldWithin && (k.Signal == e.Root.Signal || again) || again && gap <= escalateWithin
 }
 
 func (e *Episode) fill(b *fates) {
@@ -108,6 +106,7 @@ func (e *Episode) fill(b *fates) {
 		e.Known = e.Known || slices.ContainsFunc(v.At, func(r fact.Ref) bool { return r.Artifact != trail })
 	}
 	e.Ended = b.ended(e)
+	e.Known = e.Known || len(e.Ended) > 0
 	e.later(b)
 }
 

@@ -41,8 +41,14 @@ type Process struct {
 type Processes struct {
 	// All is sorted by host and pid; a reused pid has several entries, by time.
 	All   []*Process
-	byPID map[string][]*Process
+	byPID map[pidKey][]*Process
 	hosts *Hosts
+}
+
+// pidKey is a pid on a host; a trail can name a hundred thousand of them.
+type pidKey struct {
+	host string
+	pid  int
 }
 
 var processes = analyze.Derived[*Processes]{
@@ -58,7 +64,7 @@ func ProcessesOf(p *analyze.Pass) *Processes { return processes.Of(p) }
 // Get is the process with a pid on a host, nil if no artifact names it. Where the
 // pid was used more than once, it is the first of them.
 func (ps *Processes) Get(host string, pid int) *Process {
-	if list := ps.byPID[keyed(host, "%d", pid)]; len(list) > 0 {
+	if list := ps.byPID[pidKey{host, pid}]; len(list) > 0 {
 		return list[0]
 	}
 	return nil
@@ -159,7 +165,7 @@ func (p *Process) Cite() (fact.Ref, bool) {
 }
 
 func buildProcesses(pass *analyze.Pass) *Processes {
-	b := &processBuilder{ps: &Processes{byPID: map[string][]*Process{}, hosts: HostsOf(pass)}}
+	b := &processBuilder{ps: &Processes{byPID: map[pidKey][]*Process{}, hosts: HostsOf(pass)}}
 	for _, row := range rowsInTime(pass) {
 		b.row(row)
 	}
@@ -209,7 +215,7 @@ type processBuilder struct{ ps *Processes }
 // when pid and parent agree but the program cannot be the same any more.
 func (b *processBuilder) row(row *fact.Process) {
 	host := b.ps.hosts.Of(row.At)
-	key := keyed(host, "%d", row.PID)
+	key := pidKey{host, row.PID}
 	var pr *Process
 	for _, have := range b.ps.byPID[key] {
 		if have.continues(row) {
@@ -258,7 +264,7 @@ func (p *Process) continues(row *fact.Process) bool {
 
 func (b *processBuilder) add(host string, pid int) *Process {
 	pr := &Process{Host: host, PID: pid, prefix: b.ps.hosts.Prefix(host)}
-	key := keyed(host, "%d", pid)
+	key := pidKey{host, pid}
 	b.ps.byPID[key] = append(b.ps.byPID[key], pr)
 	b.ps.All = append(b.ps.All, pr)
 	return pr

@@ -86,6 +86,8 @@ func (k *Kill) Hits(pid int) bool {
 // Signals are the signals of a bundle, by host and time.
 type Signals struct {
 	All []*Kill
+
+	answers map[*Kill][]*Kill // by the first signal of the chain
 }
 
 var signals = analyze.Derived[*Signals]{
@@ -98,15 +100,7 @@ var signals = analyze.Derived[*Signals]{
 func SignalsOf(p *analyze.Pass) *Signals { return signals.Of(p) }
 
 // Answers are the signals that others sent because of this one, in time.
-func (s *Signals) Answers(k *Kill) []*Kill {
-	var out []*Kill
-	for _, o := range s.All {
-		if o != k && o.Origin() == k {
-			out = append(out, o)
-		}
-	}
-	return out
-}
+func (s *Signals) Answers(k *Kill) []*Kill { return s.answers[k] }
 
 // Windows within which a signal is the answer to another one.
 const (
@@ -135,10 +129,32 @@ func buildSignals(p *analyze.Pass) *Signals {
 	slices.SortStableFunc(s.All, func(a, b *Kill) int {
 		return cmp.Or(cmp.Compare(a.Host, b.Host), a.Event.T.Compare(b.Event.T), cmp.Compare(a.Event.Serial, b.Event.Serial))
 	})
-	for i, k := range s.All {
-		k.Trigger = trigger(s.All[:i], k)
-	}
+	s.chain()
 	return s
+}
+
+// chain finds the trigger of each signal and gathers the answers to each first one.
+func (s *Signals) chain() {
+	s.answers = map[*Kill][]*Kill{}
+	type who struct {
+		host string
+		pid  int
+	}
+	hit, sent := map[who][]*Kill{}, map[who][]*Kill{}
+	for _, k := range s.All {
+		me := who{k.Host, k.Sender.PID}
+		k.Trigger = trigger(hit[me], sent[me], k)
+		if k.Trigger != nil {
+			origin := k.Origin()
+			s.answers[origin] = append(s.answers[origin], k)
+		}
+		sent[me] = append(sent[me], k)
+		for _, t := range k.Targets {
+			if t.PID != k.Sender.PID {
+				hit[who{k.Host, t.PID}] = append(hit[who{k.Host, t.PID}], k)
+			}
+		}
+	}
 }
 
 // caller is the process that made an audited call. Where its pid belongs to
@@ -204,27 +220,31 @@ func (k *Kill) relation(t *Process) Relation {
 	return ToStranger
 }
 
-// trigger finds the signal that this one answers.
-func trigger(before []*Kill, k *Kill) *Kill {
-	for i := len(before) - 1; i >= 0; i-- {
-		b := before[i]
+// trigger finds the signal that this one answers: the last that hit its sender, or
+// what its sender was already answering when it goes on with the same target.
+func trigger(hit, sent []*Kill, k *Kill) *Kill {
+	var direct, going *Kill
+	if n := len(hit); n > 0 && k.Event.T.Sub(hit[n-1].Event.T) <= answerWithin {
+		direct = hit[n-1]
+	}
+	for i := len(sent) - 1; i >= 0; i-- {
+		b := sent[i]
 		gap := k.Event.T.Sub(b.Event.T)
-		if b.Host != k.Host || gap > escalateWithin {
+		if gap > escalateWithin {
 			break
 		}
-		if b.Sender.PID == k.Sender.PID {
-			// The same sender goes on with what it began: SIGKILL after SIGTERM, or
-			// the next of its children.
-			if b.Trigger != nil && (gap <= answerWithin || slices.ContainsFunc(k.Targets, func(t *Process) bool { return b.Hits(t.PID) })) {
-				return b.Trigger
-			}
-			continue
-		}
-		if gap <= answerWithin && b.Hits(k.Sender.PID) && k.Sender.PID != b.Sender.PID {
-			return b
+		if b.Trigger != nil && (gap <= answerWithin || slices.ContainsFunc(k.Targets, func(t *Process) bool { return b.Hits(t.PID) })) {
+			going = b
+			break
 		}
 	}
-	return nil
+	switch {
+	case going == nil:
+		return direct
+	case direct == nil || direct.Event.T.Before(going.Event.T):
+		return going.Trigger
+	}
+	return direct
 }
 
 // sameProgram reports whether all targets run the sender's own program: workers

@@ -68,6 +68,9 @@ func furniture(line []byte) bool {
 	return bytes.Equal(line, []byte("----")) || bytes.HasPrefix(line, []byte("time->"))
 }
 
+// parallelSize is the size from which a second goroutine pays.
+const parallelSize = 1 << 20
+
 func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	f, err := in.Open()
 	if err != nil {
@@ -76,15 +79,14 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	defer f.Close()
 	r := lines.New(f, in.ID())
 	asm := &audit.Assembler{Form: "raw", Emit: func(ev fact.AuditEvent) { analyze.Emit(out, ev) }}
+	if out.Jobs() > 1 && in.Size > parallelSize {
+		asm.Parallel()
+	}
 	cut := false
 	for r.Next() {
-		if r.Number()&0xfff == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if err := out.Full(); err != nil {
-				break
-			}
+		if r.Number()&0xfff == 0 && ctx.Err() != nil {
+			asm.Close()
+			return ctx.Err()
 		}
 		line := r.Bytes()
 		rec, ok := audit.ParseRecord(line)

@@ -28,11 +28,16 @@ type Assembler struct {
 	// Form is the trail's form unless the records say otherwise.
 	Form string
 
+	// Grouping: used by Add and Close.
 	open  map[groupKey]*group
 	queue []*group // open and finished events by first record
 	head  int      // first one still waiting
 	free  []*group
 	last  *group
+	kinds interner
+	pipe  *pipe // nil: events are decoded where they are grouped
+
+	// Decoding: used by finish, on the pipe's goroutine if there is one.
 	names interner
 	calls map[callKey]class
 	trail trail
@@ -61,6 +66,9 @@ type rec struct {
 	at         fact.Ref
 }
 
+// small groups are used again; one that held a monster is left to the collector.
+func (g *group) small() bool { return cap(g.buf) <= 64<<10 }
+
 func (g *group) body(r rec) []byte { return g.buf[r.start:r.end] }
 
 // find returns the first record of a type.
@@ -78,17 +86,17 @@ func (a *Assembler) Add(r Record, at fact.Ref) {
 	if a.open == nil {
 		a.open = map[groupKey]*group{}
 		a.calls = map[callKey]class{}
-		a.names = interner{}
+		a.names, a.kinds = interner{}, interner{}
 		a.trail.init(at)
 	}
 	g := a.last
 	stamp := r.Sec*1000 + r.Milli
 	if g == nil || g.done || g.key.serial != r.Serial || g.key.stamp != stamp || g.key.node != string(r.Node) {
-		g = a.group(groupKey{a.names.of(r.Node), stamp, r.Serial})
+		g = a.group(groupKey{a.kinds.of(r.Node), stamp, r.Serial})
 		g.interpreted = r.Interpreted
 	}
 	a.last = g
-	kind := a.names.of(r.Type)
+	kind := a.kinds.of(r.Type)
 	if c := kind[0]; c >= '0' && c <= '9' || c == 'U' && strings.HasPrefix(kind, "UNKNOWN[") {
 		kind = typeName(r.Type)
 	}
@@ -108,6 +116,9 @@ func (a *Assembler) group(key groupKey) *group {
 		return g
 	}
 	var g *group
+	if len(a.free) == 0 && a.pipe != nil {
+		a.free = a.pipe.reclaim(a.free)
+	}
 	if n := len(a.free); n > 0 {
 		g, a.free = a.free[n-1], a.free[:n-1]
 		g.buf, g.recs, g.done = g.buf[:0], g.recs[:0], false
@@ -137,11 +148,16 @@ func (a *Assembler) flush(all bool, now int64) {
 		if g == a.last {
 			a.last = nil
 		}
-		if len(g.recs) > 0 {
-			a.finish(g)
-		}
-		if cap(g.buf) <= 64<<10 {
+		switch {
+		case len(g.recs) == 0:
 			a.free = append(a.free, g)
+		case a.pipe != nil:
+			a.pipe.send(g)
+		default:
+			a.finish(g)
+			if g.small() {
+				a.free = append(a.free, g)
+			}
 		}
 	}
 	if a.head > 1024 && a.head*2 > len(a.queue) {
@@ -154,6 +170,9 @@ func (a *Assembler) flush(all bool, now int64) {
 // there was no record at all.
 func (a *Assembler) Close() (t fact.AuditTrail, ok bool) {
 	a.flush(true, 0)
+	if a.pipe != nil {
+		a.pipe.close()
+	}
 	if a.open == nil {
 		return t, false
 	}

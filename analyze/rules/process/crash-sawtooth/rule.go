@@ -175,6 +175,9 @@ func abnormal(l *fact.LogEvent) bool {
 
 // inTrail looks for one command line that is executed at a steady pace.
 func inTrail(p *analyze.Pass) {
+	if !p.Facts.Has("process") {
+		return // a service is known by its row in a process table
+	}
 	byKey := map[string]*series{}
 	var order []string
 	h := join.HostsOf(p)
