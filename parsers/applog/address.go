@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // addresses collects the addr:port pairs and the ports of one message, in order.
@@ -45,9 +46,15 @@ func (a *addresses) add(msg []byte, start int, s string) {
 		}
 	case a.listening && len(a.listens) == 0:
 		a.listens = append(a.listens, len(a.list))
-	case hasWord(before, "at") && a.serving:
+	case a.serving && (hasWord(before, "at") || hasWord(before, "addr") || hasWord(before, "address") || hasWord(before, "listen") || hasWord(before, "bind")):
 		a.onAddress = true
 		a.listens = append(a.listens, len(a.list))
+	}
+	if s[0] == ':' && slices.ContainsFunc(a.list, func(have string) bool { return strings.HasSuffix(have, s) }) {
+		if n := len(a.listens); n > 0 && a.listens[n-1] == len(a.list) {
+			a.listens = a.listens[:n-1]
+		}
+		return // the port of an address that is there already
 	}
 	if !slices.Contains(a.list, s) {
 		a.list = append(a.list, s)
@@ -201,6 +208,9 @@ func (a *addresses) keyword(msg []byte, i int) int {
 	if i >= 4 && string(msg[i-4:i]) == "port" && (i == 4 || !letter(msg[i-5])) {
 		return a.port(msg, i+1)
 	}
+	if bytes.HasSuffix(msg[:i], []byte("port(s)")) { // Tomcat
+		return a.port(msg, i+1)
+	}
 	return 1
 }
 
@@ -223,7 +233,8 @@ func (a *addresses) port(msg []byte, i int) int {
 		a.add(msg, a.pendingEnd-len(a.pending), a.pending+":"+p)
 		a.pending = ""
 	} else {
-		a.add(msg, max(0, start-5), ":"+p)
+		word := bytes.LastIndex(msg[:start], []byte("port"))
+		a.add(msg, max(0, word), ":"+p)
 	}
 	return i + k - start + 1
 }

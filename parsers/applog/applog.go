@@ -34,6 +34,9 @@ func sniff(h analyze.Head) analyze.Match {
 	if !ok || len(bytes.TrimSpace(text)) == 0 {
 		return analyze.No
 	}
+	if bytes.IndexByte(text, 0x1b) >= 0 {
+		text = appendPlain(nil, text)
+	}
 	named := logName(h.Path)
 	degree := func(m analyze.Match) analyze.Match {
 		if named && m < analyze.Sure {
@@ -143,6 +146,9 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	text, head, enc, err := decoded(r)
 	if err != nil {
 		return err
+	}
+	if bytes.IndexByte(head, 0x1b) >= 0 {
+		head = appendPlain(nil, head)
 	}
 	l := &layout{id: in.ID(), modified: in.ModTime, enc: enc}
 	form := "text"

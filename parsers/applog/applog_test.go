@@ -13,9 +13,12 @@ import (
 	"github.com/culprit-dev/culprit/parsers/parsertest"
 )
 
-func TestGolden(t *testing.T) { parsertest.Golden(t, applog.Parser(), "testdata/*") }
+func TestGolden(t *testing.T) { parsertest.Golden(t, applog.Parser(), "testdata/*.log") }
+func TestFormats(t *testing.T) {
+	parsertest.Golden(t, applog.Parser(), "testdata/formats/*")
+}
 func TestRobust(t *testing.T) { parsertest.Robust(t, applog.Parser(), "testdata/node.log") }
-func FuzzParse(f *testing.F)  { parsertest.Fuzz(f, applog.Parser(), "testdata/*") }
+func FuzzParse(f *testing.F)  { parsertest.Fuzz(f, applog.Parser(), "testdata/*.log") }
 
 func events(st *fact.Store) []*fact.LogEvent {
 	var out []*fact.LogEvent

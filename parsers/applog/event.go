@@ -29,6 +29,9 @@ func (s *scanner) parse(e *extract, line []byte, at span) {
 		st, _, _ = s.l.finder.Find(line)
 	}
 	h := parseHeader(line, st, at.from, at.to)
+	if !utf8.Valid(h.msg) {
+		h.msg = []byte(utf8Text(h.msg))
+	}
 	e.level, e.pid, e.text = h.level, h.pid, h.msg
 	e.source, e.host = string(h.source), string(h.host)
 	if fields := logfmt(h.msg); fields.found {

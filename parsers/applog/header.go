@@ -9,7 +9,9 @@ import (
 
 // header is what stands between a line's stamp and its message.
 type header struct {
-	level  level
+	level level
+	// thread is true when source is what stood in brackets, maybe a thread's name.
+	thread bool
 	source []byte
 	host   []byte
 	pid    int
@@ -26,11 +28,43 @@ func parseHeader(line []byte, s stamp.Stamp, from, to int) header {
 		}
 	}
 	rest := trimLeft(line[to:], "]>)\"':,")
+	if to > 0 && bytes.HasSuffix(line[:from], []byte(">1 ")) {
+		h.msg = h.rfc5424(rest)
+		return h
+	}
 	if to > 0 && s.Year == 0 && !s.Epoch && !s.Clock || to > 0 && h.host == nil {
 		rest = h.syslog(rest, to > 0 && s.Year == 0 && !s.Epoch && !s.Clock)
 	}
 	h.msg = h.tokens(rest, to > 0)
 	return h
+}
+
+// rfc5424 reads "host app procid msgid [structured data] message".
+func (h *header) rfc5424(b []byte) []byte {
+	var f [4][]byte
+	for i := range f {
+		b = trimLeft(b, " ")
+		n := bytes.IndexByte(b, ' ')
+		if n < 0 {
+			return b
+		}
+		f[i], b = b[:n], b[n+1:]
+		if string(f[i]) == "-" {
+			f[i] = nil
+		}
+	}
+	h.host, h.source = f[0], f[1]
+	if digits(f[2]) == len(f[2]) {
+		h.pid = atoi(f[2])
+	}
+	for len(b) > 0 && b[0] == '[' {
+		i := 1
+		for i < len(b) && !(b[i] == ']' && b[i-1] != '\\') {
+			i++
+		}
+		b = b[min(i+1, len(b)):]
+	}
+	return bytes.TrimPrefix(trimLeft(bytes.TrimPrefix(b, []byte("- ")), " "), []byte("\xef\xbb\xbf"))
 }
 
 // before reads what precedes the stamp: a level, a process number (redis), the
@@ -230,7 +264,10 @@ func (h *header) bracket(b []byte) int {
 	if bytes.Count(c, []byte(" ")) > 2 || !letterIn(c) {
 		return 0
 	}
-	h.source = c
+	if bytes.IndexByte(c, '/') >= 0 && bytes.IndexByte(c, ' ') > 0 {
+		return end // user, address, request: of no logger
+	}
+	h.source, h.thread = c, true
 	return end
 }
 
@@ -254,6 +291,9 @@ func (h *header) number(b []byte, stamped bool) int {
 		}
 		return n
 	case bytes.HasPrefix(rest, []byte(" [")):
+		if h.level != levelNone { // behind the level it is the process, before it a thread
+			h.pid = atoi(b[:n])
+		}
 		return n + 1
 	}
 	return 0
@@ -269,8 +309,8 @@ func (h *header) word(b []byte, stamped bool) int {
 	w := b[:n]
 	bare := bytes.TrimRight(w, ":,|")
 	colon := len(bare) < len(w)
-	if l := levelWord(bare); l != levelNone && h.level == levelNone {
-		if !commonWord(bare) || colon && !exceptionWord(bare) {
+	if l := levelWord(bare); l != levelNone && (h.level == levelNone || h.level == l) {
+		if !commonWord(bare) || colon && (!exceptionWord(bare) || string(bare) == "error") {
 			h.level = l
 			return n
 		}
@@ -293,8 +333,17 @@ func (h *header) word(b []byte, stamped bool) int {
 			return n + 2
 		}
 	}
+	rest := b[n:]
+	if h.thread && dotted(bare) && (bytes.HasPrefix(rest, []byte(" - ")) || bytes.HasPrefix(rest, []byte(" : "))) {
+		h.source, h.thread = bare, false // the logger, behind its thread
+		return n + 2
+	}
 	if h.source != nil || !letterIn(w) {
 		return 0
+	}
+	if i := len(w) - 1; w[i] == ']' && i > 0 && stamped && name(w[:i]) { // [2026-... INFO app]
+		h.source = w[:i]
+		return n
 	}
 	if i := bytes.IndexByte(w, '['); i > 0 && name(w[:i]) { // proxy[3286] or sshd[12]:
 		if k := digits(w[i+1:]); k > 0 && k < 8 && i+1+k < len(w) && w[i+1+k] == ']' && len(w) <= i+k+3 && (k > 1 || colon) {
@@ -311,7 +360,6 @@ func (h *header) word(b []byte, stamped bool) int {
 		}
 		return 0
 	}
-	rest := b[n:]
 	switch {
 	case fileLine(bare):
 		h.source = bare
@@ -343,7 +391,10 @@ func fileLine(w []byte) bool {
 }
 
 func name(w []byte) bool {
-	for _, c := range w {
+	for i, c := range w {
+		if c == ':' && i > 0 && i+1 < len(w) && (w[i-1] == ':' || w[i+1] == ':') {
+			continue // a module of Rust or C++
+		}
 		if !letter(c) && !digit(c) && c != '-' && c != '_' && c != '.' && c != '/' && c != '#' && c != '@' && c != '$' {
 			return false
 		}

@@ -35,6 +35,7 @@ var levels = map[string]level{
 	"system": levelInfo, "statement": levelInfo, "detail": levelInfo, "hint": levelInfo,
 	"warn": levelWarn, "warning": levelWarn, "wrn": levelWarn, "alert_warn": levelWarn,
 	"error": levelError, "err": levelError, "eror": levelError, "severe": levelError, "erro": levelError,
+	"错误": levelError, "警告": levelWarn, "信息": levelInfo, "调试": levelDebug, "严重": levelError, "致命": levelFatal,
 	"fatal": levelFatal, "ftl": levelFatal, "fata": levelFatal, "critical": levelFatal, "crit": levelFatal, "emerg": levelFatal, "emergency": levelFatal,
 	"alert": levelFatal, "panic": levelFatal, "dpanic": levelFatal, "pnc": levelFatal,
 }

@@ -254,6 +254,9 @@ func (m *merger) emit(out *analyze.Sink, form string) {
 			}
 		}
 	}
+	if m.l.stamped && m.first == nil {
+		out.Note("its times have no date or no year, and the file's own time is unknown")
+	}
 	m.ends()
 	slices.SortStableFunc(m.events, func(a, b fact.LogEvent) int { return a.At.Line - b.At.Line })
 	for i := range m.events {

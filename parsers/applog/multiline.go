@@ -23,6 +23,9 @@ func (s *scanner) goesOn(text []byte, pos, line int) bool {
 	if s.l.json {
 		return text[0] != '{' && continues(text)
 	}
+	if s.python && s.crash && bytes.HasPrefix(text, []byte("During handling")) {
+		return true
+	}
 	if continues(text) {
 		return true
 	}
@@ -32,12 +35,18 @@ func (s *scanner) goesOn(text []byte, pos, line int) bool {
 	}
 	switch {
 	case bytes.HasPrefix(text, []byte("Traceback (most recent call last)")):
-		s.trace = true
-		return !s.crash || s.cur.to > 0
+		if s.crash && s.cur.to == 0 && !s.python {
+			return false // the next crash
+		}
+		s.trace, s.python = true, true
+		return true
 	case exceptionLine(text):
-		first := !s.trace || s.crash
-		s.trace = true
+		// Python names the error behind the frames, others before them.
+		first := !s.trace || s.crash || s.python
+		s.trace, s.python = true, false
 		return first
+	case s.trace && property(text):
+		return true // errno: "ECONNRESET" behind the frames, as egg prints it
 	case s.crash:
 		return bytes.HasPrefix(text, []byte("Node.js v")) || bytes.HasPrefix(text, []byte("Emitted ")) || bytes.HasPrefix(text, []byte("[signal ")) ||
 			bytes.HasPrefix(text, []byte("exit status ")) || bytes.HasPrefix(text, []byte("Thrown at")) || bytes.HasPrefix(text, []byte("Bun v")) || bytes.HasPrefix(text, []byte("PC="))

@@ -33,6 +33,9 @@ func (l *layout) ref(b *block, line, start, n int) fact.Ref {
 
 // begins reports whether a line surely begins an event.
 func (l *layout) begins(line []byte) bool {
+	if len(line) > 0 && bytes.IndexByte(line, 0x1b) >= 0 {
+		line = appendPlain(nil, line)
+	}
 	switch {
 	case len(line) == 0:
 		return false
@@ -88,7 +91,10 @@ func (t *tally) keep(s span) {
 type kind struct {
 	level level
 	signs signs
-	tally *tally // where events without signs are counted
+	// access: it is a line of an access log, whose status counts although it is a
+	// number.
+	access bool
+	tally  *tally // where events without signs are counted
 }
 
 // recent is an entry of the small table in front of scanner.kinds: a log repeats a
@@ -116,6 +122,7 @@ type scanner struct {
 	open   bool
 	trace  bool // a stack trace follows in it
 	crash  bool // it begins with the text of a crash
+	python bool // a traceback of Python is open: the error follows
 	dump   bool // it holds goroutines
 	dumpAt span // where the dump begins
 	seq    int
@@ -203,6 +210,7 @@ func (s *scanner) line(data, text []byte, pos, line int) {
 	s.seq++
 	s.open, s.trace, s.dump = true, false, false
 	s.crash = to == 0 && crashLine(text)
+	s.python = s.crash && text[0] == 'T' && text[1] == 'r'
 	s.hash = shapeHash(text[to:])
 	s.kind = s.kindOf(text, s.hash, s.cur)
 }
@@ -222,6 +230,9 @@ func (s *scanner) kindOf(text []byte, hash uint64, at span) *kind {
 	var e extract
 	s.parse(&e, text, at)
 	k.level, k.signs = e.level, e.marks.signs
+	if k.access = accessLevel(e.text) != levelNone; k.access {
+		k.level, k.signs = levelInfo, k.signs&^(hasError|hasTimeout)
+	}
 	s.kinds[hash] = k
 	return k
 }
@@ -235,7 +246,13 @@ func (s *scanner) finish(data []byte, end int) {
 	}
 	s.open = false
 	k := s.kind
-	signs := k.signs
+	signs, grave := k.signs, k.level
+	if k.access {
+		line := firstLine(data[s.cur.start:end])
+		if i := bytes.IndexByte(line, '"'); i >= 0 && accessLevel(line[i:]) == levelError {
+			grave, signs = levelError, signs&^hasStat|hasError
+		}
+	}
 	if s.trace && k.level != levelDebug && k.level != levelTrace {
 		signs |= hasError
 	}
@@ -253,7 +270,7 @@ func (s *scanner) finish(data []byte, end int) {
 		}
 		t = s.fine[hash]
 		if t == nil {
-			t = &tally{hash: hash, level: k.level, signs: signs, first: s.cur}
+			t = &tally{hash: hash, level: grave, signs: signs, first: s.cur}
 			s.fine[hash] = t
 			s.order = append(s.order, t)
 		}

@@ -246,7 +246,7 @@ func verbBefore(low []byte, i int) bool {
 // request reports whether what follows "started" is a unit of work, not a process.
 func request(rest []byte) bool {
 	rest = trimLeft(rest, " \"")
-	for _, w := range [...]string{"get ", "post ", "put ", "delete ", "head ", "patch ", "options ", "request", "transaction", "job", "task", "query", "scan", "upload", "download", "processing", "to "} {
+	for _, w := range [...]string{"get ", "post ", "put ", "delete ", "head ", "patch ", "options ", "request", "transaction", "job", "task", "query", "scan", "upload", "download", "processing"} {
 		if bytes.HasPrefix(rest, []byte(w)) {
 			return true
 		}

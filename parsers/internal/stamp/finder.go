@@ -21,8 +21,8 @@ type Finder struct {
 	Ambiguous bool
 	// mask is the beginning of a line up to the end of its stamp, with '0' for each
 	// digit, when all of it has a fixed width; maskLen is its length, zero without.
-	mask    [48]byte
-	maskLen int
+	mask              [48]byte
+	maskFrom, maskLen int
 }
 
 // maxLead is how many words may precede a stamp: an access log has three.
@@ -71,7 +71,7 @@ func Detect(head []byte) Finder {
 			}
 			counts[lead]++
 			if lead == 0 && f.maskLen == 0 {
-				f.setMask(line[:from+n])
+				f.setMask(line[:from+n], from)
 			}
 			break
 		}
@@ -176,8 +176,8 @@ func timeKey(b []byte) int {
 	return 0
 }
 
-// setMask remembers the form of a line's stamp.
-func (f *Finder) setMask(b []byte) {
+// setMask remembers the form of a line's beginning; the stamp starts at from.
+func (f *Finder) setMask(b []byte, from int) {
 	if len(b) > len(f.mask) {
 		return
 	}
@@ -187,7 +187,7 @@ func (f *Finder) setMask(b []byte) {
 		}
 		f.mask[i] = c
 	}
-	f.maskLen = len(b)
+	f.maskFrom, f.maskLen = from, len(b)
 }
 
 // Begins is Find for a caller that only wants to know where the stamp stands. It
@@ -208,11 +208,7 @@ func (f *Finder) Begins(line []byte) (from, to int) {
 			i++
 		}
 		if c := line[n]; i == n && !digit(c) && c != '.' && c != ',' && c != 'Z' && c != '+' && c != '-' {
-			from = 0
-			for from < n && !digit(line[from]) && !letter(line[from]) {
-				from++
-			}
-			return from, n
+			return f.maskFrom, n
 		}
 	}
 	_, from, to = f.Find(line)
