@@ -175,6 +175,10 @@ func (m *dumpMatcher) judge(pr *Process, id fact.ID, files map[string]bool, acce
 			c.by = append(c.by, "the file's name has the pid")
 		}
 	}
+	if outer, _, inner := strings.Cut(string(id), "!"); inner && slices.Contains(pr.Logs, fact.ID(outer)) {
+		c.score += weightPID
+		c.by = append(c.by, "it stands in the log that the process writes")
+	}
 	if pr.Interpreted() || notServices[program(pr)] || len(pr.Rows) > 0 && pr.Rows[0].Kernel {
 		return c, false
 	}

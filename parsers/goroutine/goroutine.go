@@ -67,6 +67,7 @@ const maxPreamble = 8
 // dump over, and both are read.
 func sniff(h analyze.Head) analyze.Match {
 	rest, foreign, caused := h.Bytes, 0, false
+	sure := analyze.Sure
 	for len(rest) > 0 {
 		line, more, whole := bytes.Cut(rest, []byte{'\n'})
 		rest = more
@@ -75,15 +76,15 @@ func sniff(h analyze.Head) analyze.Match {
 			break // the last line of the head may be cut
 		}
 		if isGroupedHeader(bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))) {
-			return confidence(foreign)
+			return confidence(foreign, sure)
 		}
 		at := findHeader(line)
 		switch {
 		case at == 0:
-			return confidence(foreign)
+			return confidence(foreign, sure)
 		case at > 0 && (len(bytes.TrimLeft(line[:at], " \t\xef\xbb\xbf")) == 0 || isSeparated(line, at)):
 			if len(bytes.TrimLeft(line[:at], " \t\xef\xbb\xbf")) == 0 {
-				return confidence(foreign)
+				return confidence(foreign, sure)
 			}
 			return analyze.Maybe
 		}
@@ -91,17 +92,34 @@ func sniff(h analyze.Head) analyze.Match {
 		caused = caused || causeColumn(line) >= 0
 		if !caused && !isPreamble(line) {
 			foreign++
+			if hasClock(line) {
+				sure = analyze.Maybe // a log that ends in a dump: its lines count too
+			}
 		}
 	}
 	return analyze.No
 }
 
-func confidence(foreign int) analyze.Match {
+func confidence(foreign int, sure analyze.Match) analyze.Match {
 	switch {
 	case foreign == 0:
 		return analyze.Certain
 	case foreign <= maxPreamble:
-		return analyze.Sure
+		return sure
 	}
 	return analyze.Maybe
 }
+
+// hasClock reports whether a line begins like a log's: with a time of day in its
+// first bytes.
+func hasClock(line []byte) bool {
+	head := line[:min(len(line), 40)]
+	for i := 2; i+2 < len(head); i++ {
+		if head[i] == ':' && digit(head[i-1]) && digit(head[i-2]) && digit(head[i+1]) && digit(head[i+2]) {
+			return true
+		}
+	}
+	return false
+}
+
+func digit(c byte) bool { return '0' <= c && c <= '9' }
