@@ -24,6 +24,7 @@ type Openers struct {
 	hosts   *Hosts
 	sockets *Sockets
 	procs   *Processes
+	flows   *Flows
 	failed  map[openKey][]*fact.LogEvent
 	writers map[fact.ID]Opener
 }
@@ -44,7 +45,7 @@ func OpenersOf(p *analyze.Pass) *Openers { return openers.Of(p) }
 
 func buildOpeners(p *analyze.Pass) *Openers {
 	o := &Openers{
-		hosts: HostsOf(p), sockets: SocketsOf(p), procs: ProcessesOf(p),
+		hosts: HostsOf(p), sockets: SocketsOf(p), procs: ProcessesOf(p), flows: FlowsOf(p),
 		failed: map[openKey][]*fact.LogEvent{}, writers: map[fact.ID]Opener{},
 	}
 	for l := range fact.All[fact.Log](p.Facts) {
@@ -155,26 +156,48 @@ func (o *Openers) Of(host string, at netip.AddrPort) (Opener, bool) {
 
 func (o *Openers) serves(pr *Process, at netip.AddrPort) bool {
 	l := o.sockets.Listener(pr.Host, "tcp", at)
-	return l != nil && slices.Contains(l.Owners, pr)
+	if l != nil && len(l.Owners) > 0 {
+		return slices.Contains(l.Owners, pr)
+	}
+	end := o.flows.At(pr.Host, "tcp", at)
+	return end.Process != nil && end.Process.PID == pr.PID && end.Link.Sure > analyze.Possible
 }
 
-// named finds the only process whose command line names the address.
+// named finds the process whose command line names the address. Where several do,
+// one that names another address the host listens on as well is a proxy between
+// the two, and the others are the service itself.
 func (o *Openers) named(host string, at netip.AddrPort) (Opener, bool) {
-	var found *Process
+	var all, proxies []*Process
 	for _, pr := range o.procs.OnHost(host) {
 		if o.serves(pr, at) || !NamesAddress(pr.Command, at) {
 			continue
 		}
-		if found != nil {
-			return Opener{}, false
+		all = append(all, pr)
+		if o.namesFront(pr, at) {
+			proxies = append(proxies, pr)
 		}
-		found = pr
 	}
-	if found == nil {
+	by := "its command line names " + at.String()
+	if len(all) > 1 && len(proxies) == 1 {
+		all = proxies
+		by += " and an address of its own"
+	}
+	if len(all) != 1 {
 		return Opener{}, false
 	}
-	ref, ok := found.Cite()
-	return Opener{found, Link{"its command line names " + at.String(), analyze.Possible}, ref}, ok
+	ref, ok := all[0].Cite()
+	return Opener{all[0], Link{by, analyze.Possible}, ref}, ok
+}
+
+// namesFront reports whether a command line names another address that the host
+// listens on.
+func (o *Openers) namesFront(pr *Process, at netip.AddrPort) bool {
+	for _, k := range o.sockets.All {
+		if k.Host == pr.Host && k.State == fact.StateListen && k.Local.Port() != at.Port() && NamesAddress(pr.Command, k.Local) {
+			return true
+		}
+	}
+	return false
 }
 
 // NamesAddress reports whether a command line names an address: as one word

@@ -22,20 +22,55 @@ type Group struct {
 	Service netip.AddrPort
 	Client  bool // the owner is the client
 	Sockets []*join.Socket
+	// Likely is who the owner should be where no table names one, from logs and
+	// command lines.
+	Likely *join.Opener
+}
+
+// Name looks for the owner outside of the tables, where they do not name it.
+func (g *Group) Name(p *analyze.Pass) {
+	if g.Owner != nil {
+		return
+	}
+	if g.Client {
+		if o, ok := join.OpenersOf(p).Of(g.Host, g.Service); ok {
+			g.Likely = &o
+		}
+		return
+	}
+	if e := join.FlowsOf(p).At(g.Host, "tcp", g.Service); e.Process != nil {
+		g.Likely = &join.Opener{Process: e.Process, Link: e.Link, At: e.At}
+	}
+}
+
+// Process is the owner, or who it should be; nil if nothing tells.
+func (g *Group) Process() *join.Process {
+	if g.Owner == nil && g.Likely != nil {
+		return g.Likely.Process
+	}
+	return g.Owner
+}
+
+// Naming says how the owner is known where no table names it, "" otherwise.
+func (g *Group) Naming() string {
+	if g.Likely == nil {
+		return ""
+	}
+	return fmt.Sprintf("No table names the owner; it should be %s: %s.", g.Likely.Process, g.Likely.Link.By)
 }
 
 // Subject names the owner, or the service where the owner is unknown.
 func (g *Group) Subject(h *join.Hosts) string {
-	if g.Owner != nil {
-		return g.Owner.String()
+	if pr := g.Process(); pr != nil {
+		return pr.String()
 	}
 	return h.Prefix(g.Host) + g.Service.String()
 }
 
 // Who is the owner in a sentence.
 func (g *Group) Who() string {
-	if g.Owner != nil {
-		return g.Owner.String()
+	if pr := g.Process(); pr != nil {
+		return pr.String()
 	}
 	if g.Client {
 		return "an unnamed process that connects to " + g.Service.String()
@@ -46,8 +81,8 @@ func (g *Group) Who() string {
 // Entities are the owner, the service and its port.
 func (g *Group) Entities() []analyze.Entity {
 	var out []analyze.Entity
-	if g.Owner != nil {
-		out = append(out, g.Owner.Entity())
+	if pr := g.Process(); pr != nil {
+		out = append(out, pr.Entity())
 	}
 	out = append(out, join.Endpoint(g.Host, g.Service))
 	if !g.Client {

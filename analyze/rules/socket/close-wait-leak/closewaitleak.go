@@ -21,8 +21,8 @@ var doc string
 func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: "socket/close-wait-leak", Title: "CLOSE_WAIT leak", Doc: doc, Severity: analyze.High,
-		Needs: []fact.Kind{"socket", "socket_table"},
-		Wants: []fact.Kind{"flow", "metric", "log_event"},
+		Needs: []fact.Kind{"socket_table"},
+		Wants: []fact.Kind{"socket", "flow", "metric", "log_event"},
 		Thresholds: []analyze.Threshold{
 			{Name: "sockets", Default: 50, Unit: "sockets", Doc: "CLOSE_WAIT sockets of one process from which it is a leak"},
 			{Name: "share", Default: 0.2, Unit: "share", Doc: "share of a process's sockets in CLOSE_WAIT that is suspicious"},
@@ -136,8 +136,9 @@ func (l *leak) look(p *analyze.Pass, socks *join.Sockets) {
 		}
 	}
 	l.compareEarlier(socks)
-	if l.Owner != nil {
-		l.grown = tables.Growing(p, l.Host, l.Owner, float64(len(l.Sockets))/2, 1.5)
+	l.Name(p)
+	if pr := l.Process(); pr != nil {
+		l.grown = tables.Growing(p, l.Host, pr, float64(len(l.Sockets))/2, 1.5)
 	}
 	if l.Client {
 		return
@@ -209,6 +210,10 @@ func report(p *analyze.Pass, l *leak) {
 	default:
 		f.Missing = append(f.Missing, "a second table a minute later, which would show the same connections again")
 		f.Next = append(f.Next, "sleep 60; ss -tanpoe state close-wait > ss_close-wait_2.txt")
+	}
+	if n := l.Naming(); n != "" {
+		f.Detail += "\n\n" + n
+		f.Confidence = f.Confidence.Lower()
 	}
 	if l.Owner == nil {
 		f.Missing = append(f.Missing, "the owner of the sockets: the tables were taken without -p or without the right to see it")

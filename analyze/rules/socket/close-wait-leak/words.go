@@ -51,8 +51,8 @@ func (l *leak) detail() string {
 }
 
 func ofWhom(g *tables.Group) string {
-	if g.Owner != nil {
-		return "of " + g.Owner.String()
+	if pr := g.Process(); pr != nil {
+		return "of " + pr.String()
 	}
 	return "with " + g.Service.String()
 }
@@ -119,8 +119,11 @@ func (l *leak) evidence(p *analyze.Pass) []analyze.Evidence {
 	if l.grown != nil {
 		out = append(out, l.grown.Cite(p)...)
 	}
-	if l.Owner != nil && len(l.Owner.Rows) > 0 {
-		out = append(out, analyze.Cite(l.Owner.Rows[0].At, "the process"))
+	if l.Likely != nil {
+		out = append(out, analyze.Cite(l.Likely.At, "%s: %s", l.Likely.Process, l.Likely.Link.By))
+	}
+	if pr := l.Process(); pr != nil && len(pr.Rows) > 0 {
+		out = append(out, analyze.Cite(pr.Rows[0].At, "the process"))
 	}
 	return out
 }

@@ -26,6 +26,7 @@ func collect(p *analyze.Pass, socks *join.Sockets, t *join.Table) []*leak {
 		out = append(out, l)
 	}
 	for _, l := range out {
+		l.Name(p)
 		l.findFronts(socks, groups)
 		l.findLimit(p)
 		l.findGrowth(p, socks)
@@ -105,12 +106,13 @@ func (l *leak) mayServe(k *join.Socket) bool {
 
 // findLimit finds the owner's limit of open files.
 func (l *leak) findLimit(p *analyze.Pass) {
-	if l.Owner == nil {
+	owner := l.Process()
+	if owner == nil {
 		return
 	}
 	h := join.HostsOf(p)
 	for m := range fact.All[fact.Limit](p.Facts) {
-		if m.Name == "Max open files" && m.PID == l.Owner.PID && h.Of(m.At) == l.Host {
+		if m.Name == "Max open files" && m.PID == owner.PID && h.Of(m.At) == l.Host {
 			l.limit = m
 		}
 	}
@@ -119,7 +121,7 @@ func (l *leak) findLimit(p *analyze.Pass) {
 // findGrowth finds a number of open handles that rises, and an earlier sample of
 // the table.
 func (l *leak) findGrowth(p *analyze.Pass, socks *join.Sockets) {
-	l.grown = tables.Growing(p, l.Host, l.Owner, float64(l.silent)/2, p.Threshold("growth"))
+	l.grown = tables.Growing(p, l.Host, l.Process(), float64(l.silent)/2, p.Threshold("growth"))
 	for _, e := range socks.Earlier(l.Host, fact.StateEstablished) {
 		l.earlier = e
 		for _, r := range e.Rows {

@@ -19,8 +19,8 @@ var doc string
 func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: "socket/established-leak", Title: "leaked ESTABLISHED sockets", Doc: doc, Severity: analyze.High,
-		Needs: []fact.Kind{"socket", "socket_table"},
-		Wants: []fact.Kind{"metric", "limit", "log_event"},
+		Needs: []fact.Kind{"socket_table"},
+		Wants: []fact.Kind{"socket", "metric", "limit", "log_event"},
 		Thresholds: []analyze.Threshold{
 			{Name: "sockets", Default: 1000, Unit: "sockets", Doc: "silent connections of one process with one service from which the number alone is suspicious"},
 			{Name: "unmatched", Default: 200, Unit: "sockets", Doc: "connections to a backend for which a proxy has no client, from which it is a leak"},

@@ -23,10 +23,10 @@ func report(p *analyze.Pass, l *leak, v verdict) {
 			"'close' on both; in Go, close both connections when one copy returns). Add an idle timeout, and turn SO_KEEPALIVE on so that the kernel notices peers that vanish.",
 	}
 	if l.Owner == nil {
-		if o, ok := join.OpenersOf(p).Of(l.Host, l.Service); ok && l.Client {
-			f.Detail += fmt.Sprintf("\n\nNo table names owners. %s is the likely one: %s.", o.Process, o.Link.By)
-			f.Evidence = append(f.Evidence, analyze.Cite(o.At, "%s: %s", o.Process, o.Link.By))
-			f.Entities = append(f.Entities, o.Process.Entity())
+		if n := l.Naming(); n != "" {
+			f.Detail += "\n\n" + n
+			f.Evidence = append(f.Evidence, analyze.Cite(l.Likely.At, "%s: %s", l.Likely.Process, l.Likely.Link.By))
+			f.Confidence = f.Confidence.Lower()
 		}
 		f.Missing = append(f.Missing, "the owners of the sockets")
 		f.Next = append(f.Next, "ss -tanpoe > ss_tanpoe.txt")
@@ -140,8 +140,8 @@ func (l *leak) evidence(p *analyze.Pass, v verdict) []analyze.Evidence {
 	if l.limit != nil {
 		out = append(out, analyze.Cite(l.limit.At, "the limit of open files"))
 	}
-	if l.Owner != nil && len(l.Owner.Rows) > 0 {
-		out = append(out, analyze.Cite(l.Owner.Rows[0].At, "the process"))
+	if pr := l.Process(); pr != nil && len(pr.Rows) > 0 {
+		out = append(out, analyze.Cite(pr.Rows[0].At, "the process"))
 	}
 	return out
 }

@@ -22,8 +22,8 @@ var doc string
 func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: "socket/port-conflict", Title: "port held by another program", Doc: doc, Severity: analyze.High,
-		Needs: []fact.Kind{"socket", "socket_table"},
-		Wants: []fact.Kind{"log_event", "log"},
+		Needs: []fact.Kind{"socket_table"},
+		Wants: []fact.Kind{"socket", "log_event", "log"},
 		ExplainedBy: []analyze.Mechanism{
 			{Rule: "process/exec-maxbuffer", Via: join.KindProcess, Why: "the killed shell left its service behind, which keeps the port"},
 			{Rule: "process/orphans", Via: join.KindProcess, Why: "an orphaned instance keeps the port"},
@@ -114,17 +114,37 @@ func wanted(p *analyze.Pass, e *fact.LogEvent) (netip.AddrPort, bool) {
 	if !ok {
 		return netip.AddrPort{}, false
 	}
-	var found netip.AddrPort
+	var found, shared []netip.AddrPort
 	for _, k := range join.SocketsOf(p).All {
-		if k.Host != w.Process.Host || k.State != fact.StateListen || k.Local == found || slices.Contains(k.Owners, w.Process) || !namesPort(w.Process.Command, k.Local.Port()) {
+		at := k.Local
+		if k.Host != w.Process.Host || k.State != fact.StateListen || slices.Contains(k.Owners, w.Process) || !namesPort(w.Process.Command, at.Port()) {
 			continue
 		}
-		if found.IsValid() && found.Port() != k.Local.Port() {
-			return netip.AddrPort{}, false
+		samePort := func(o netip.AddrPort) bool { return o.Port() == at.Port() }
+		switch {
+		case siblingNames(p, w.Process, at.Port()):
+			shared = append(shared, at) // a service that all instances use
+		case !slices.ContainsFunc(found, samePort):
+			found = append(found, at)
 		}
-		found = k.Local
 	}
-	return found, found.IsValid()
+	if len(found) == 0 && len(shared) == 1 {
+		found = shared
+	}
+	if len(found) != 1 {
+		return netip.AddrPort{}, false
+	}
+	return found[0], true
+}
+
+// siblingNames reports whether another instance of the program names the port too.
+func siblingNames(p *analyze.Pass, pr *join.Process, port uint16) bool {
+	for _, o := range join.ProcessesOf(p).OnHost(pr.Host) {
+		if o != pr && o.Name() == pr.Name() && namesPort(o.Command, port) {
+			return true
+		}
+	}
+	return false
 }
 
 // settle finds who has the port and decides whether it is a conflict.

@@ -24,12 +24,13 @@ var doc string
 func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: "socket/port-exhaustion", Title: "local ports used up", Doc: doc, Severity: analyze.High,
-		Needs: []fact.Kind{"socket", "socket_table"},
-		Wants: []fact.Kind{"counter", "log_event"},
+		Needs: []fact.Kind{"socket_table"},
+		Wants: []fact.Kind{"socket", "counter", "log_event"},
 		Thresholds: []analyze.Threshold{
 			{Name: "share", Default: 0.8, Unit: "share", Doc: "share of the local port range in use for one destination"},
 			{Name: "full", Default: 0.95, Unit: "share", Doc: "share from which new connections are about to fail"},
 			{Name: "with_error", Default: 0.3, Unit: "share", Doc: "share that counts when a log reports EADDRNOTAVAIL for the destination"},
+			{Name: "inferred", Default: 200, Unit: "ports", Doc: "ports in one dense block from which the block is taken for the range, when a log reports EADDRNOTAVAIL"},
 			{Name: "range", Default: 28232, Unit: "ports", Doc: "size of the port range where the bundle does not say it (Linux: 32768 to 60999)"},
 		},
 		ExplainedBy: []analyze.Mechanism{
@@ -56,6 +57,7 @@ type portRange struct {
 	text    string
 	at      *fact.Counter
 	assumed bool
+	seen    bool // inferred from the ports in use
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
@@ -136,13 +138,16 @@ func use(socks *join.Sockets, t *join.Table) []*ports {
 // judge reports a destination for which the range is nearly used up, or for which
 // it is largely used and a log says that no port was left.
 func judge(p *analyze.Pass, u *ports, r portRange) {
-	share := float64(len(u.used)) / r.size
 	var failed []*fact.LogEvent
 	for _, e := range join.OpenersOf(p).Failed(u.host, u.dest) {
 		if e.Errno == "EADDRNOTAVAIL" {
 			failed = append(failed, e)
 		}
 	}
+	if len(failed) > 0 && r.assumed {
+		r = u.inferRange(p, r)
+	}
+	share := float64(len(u.used)) / r.size
 	if share >= 0.05 || len(failed) > 0 {
 		p.Note("%s to %s: %d of %.0f local ports (%.0f%%), EADDRNOTAVAIL in %s", u.source, u.dest, len(u.used), r.size, 100*share, tables.Count(len(failed), "log line"))
 	}
@@ -154,6 +159,22 @@ func judge(p *analyze.Pass, u *ports, r portRange) {
 	case share >= p.Threshold("share"):
 		report(p, u, r, share, failed, analyze.Medium, analyze.Likely)
 	}
+}
+
+// inferRange is the range that the ports themselves show, when a log says that none
+// is left and the bundle does not state the range: a dense block of them is the
+// range. Scattered ports leave the assumption as it is.
+func (u *ports) inferRange(p *analyze.Pass, assumed portRange) portRange {
+	low, high := uint16(65535), uint16(0)
+	for port := range u.used {
+		low, high = min(low, port), max(high, port)
+	}
+	size := float64(high) - float64(low) + 1
+	n := float64(len(u.used))
+	if n < p.Threshold("inferred") || n < 0.8*size {
+		return assumed
+	}
+	return portRange{size: size, text: fmt.Sprintf("%d %d", low, high), assumed: true, seen: true}
 }
 
 // most is the state that most of the sockets are in.
@@ -193,7 +214,11 @@ func report(p *analyze.Pass, u *ports, r portRange, share float64, failed []*fac
 		f.Detail += fmt.Sprintf("\n\nThe connections are opened by %s: %s.", opener.Process, opener.Link.By)
 	}
 	if r.assumed {
-		f.Missing = append(f.Missing, "the range of local ports; Linux's default of 32768 to 60999 is assumed")
+		what := "the range of local ports; Linux's default of 32768 to 60999 is assumed"
+		if r.seen {
+			what = "the range of local ports; it is inferred from the ports in use"
+		}
+		f.Missing = append(f.Missing, what)
 		f.Next = append(f.Next, "sysctl net.ipv4.ip_local_port_range")
 	}
 	f.Fix = "Keep connections open and reuse them (keep-alive, a pool of fixed size) in place of one connection for each request. Only then widen net.ipv4.ip_local_port_range, add source or " +
@@ -218,7 +243,10 @@ func detail(u *ports, r portRange, share float64, failed []*fact.LogEvent, state
 	}
 	slices.Sort(parts)
 	fmt.Fprintf(b, "From %s to %s, %d distinct local ports are in use (%s), %.0f%% of the range %s", u.source, u.dest, len(u.used), strings.Join(parts, ", "), 100*share, strings.ReplaceAll(r.text, " ", " to "))
-	if r.assumed {
+	switch {
+	case r.seen:
+		b.WriteString(" (inferred: the ports in use form one block without gaps)")
+	case r.assumed:
 		b.WriteString(" (assumed)")
 	}
 	b.WriteString(".")

@@ -20,7 +20,8 @@ var doc string
 func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: "socket/stuck-send-queue", Title: "stuck send queue", Doc: doc, Severity: analyze.Medium,
-		Needs: []fact.Kind{"socket", "socket_table"},
+		Needs: []fact.Kind{"socket_table"},
+		Wants: []fact.Kind{"socket"},
 		Thresholds: []analyze.Threshold{
 			{Name: "retries", Default: 3, Unit: "retries", Doc: "retransmissions or back-offs in a row from which the peer or the path is dead"},
 			{Name: "limited", Default: 0.2, Unit: "share", Doc: "share of the busy time limited by the peer's window (rwnd_limited)"},

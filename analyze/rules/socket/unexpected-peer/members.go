@@ -20,6 +20,16 @@ type member struct {
 	logs     []*fact.LogEvent // lines that announce it
 	troubles []*fact.LogEvent // lines that complain about it
 	differs  []difference
+	idle     *idle
+}
+
+// idle is a service with which the member exchanges next to nothing, though its
+// siblings do.
+type idle struct {
+	s      *service
+	bytes  int64
+	median int64 // of the siblings
+	flow   *fact.Flow
 }
 
 // difference is a setting that a log states of the member and that the inventory
@@ -135,6 +145,7 @@ func (m *member) convincing(p *analyze.Pass, inv *inventory, services []*service
 	m.logs = announced[m.addr]
 	m.differences(inv)
 	m.trouble(p)
+	m.compareTraffic()
 	if m.retired != nil {
 		return true
 	}
@@ -203,4 +214,43 @@ func (m *member) trouble(p *analyze.Pass) {
 			m.troubles = append(m.troubles, e)
 		}
 	}
+}
+
+// idleShare is the part of its siblings' median payload below which a member
+// counts as idle, and idleFrom the payload that makes a comparison worthwhile.
+const (
+	idleShare = 0.05
+	idleFrom  = 4 << 10
+)
+
+// compareTraffic finds a service that serves the siblings and not the member.
+func (m *member) compareTraffic() {
+	for _, s := range m.services {
+		var others []int64
+		for _, a := range m.siblings {
+			if n, f := payload(s, a); f != nil {
+				others = append(others, n)
+			}
+		}
+		own, f := payload(s, m.addr)
+		if f == nil || len(others) < 2 {
+			continue
+		}
+		slices.Sort(others)
+		median := others[len(others)/2]
+		if median >= idleFrom && float64(own) < idleShare*float64(median) {
+			m.idle = &idle{s, own, median, f}
+			return
+		}
+	}
+}
+
+// payload is what a peer exchanged with a service in the capture, and one of its
+// flows.
+func payload(s *service, a netip.Addr) (n int64, f *fact.Flow) {
+	for _, x := range s.flows[a] {
+		n += x.PayloadBytes
+		f = x
+	}
+	return n, f
 }

@@ -3,6 +3,7 @@ package unexpectedpeer
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
@@ -52,7 +53,7 @@ func report(p *analyze.Pass, inv *inventory, members []*member) {
 	default:
 		f.Confidence = analyze.Likely
 	}
-	if trouble > 0 {
+	if trouble > 0 || slices.ContainsFunc(members, func(m *member) bool { return m.idle != nil }) {
 		f.Severity = analyze.High
 	}
 	if logged == 0 {
@@ -118,6 +119,9 @@ func detail(members []*member) string {
 		for _, d := range m.differs {
 			fmt.Fprintf(b, " A log states %s %s for it where the inventory says %s.", d.want.Name, d.value, d.want.Value)
 		}
+		if m.idle != nil {
+			fmt.Fprintf(b, " The capture shows %d bytes of payload between it and %s; its siblings exchange %d (median).", m.idle.bytes, m.idle.s.at, m.idle.median)
+		}
 		if n := len(m.troubles); n > 0 {
 			fmt.Fprintf(b, " %s %s about it.", tables.Count(n, "log line"), tables.Verb(n, "complain"))
 		}
@@ -136,6 +140,9 @@ func evidence(p *analyze.Pass, inv *inventory, members []*member) []analyze.Evid
 		}
 		for _, e := range first(m.troubles, 1) {
 			out = append(out, clocks.Date(analyze.Cite(e.At, "the first of %s about %s", tables.Count(len(m.troubles), "complaint"), m.addr), e.Time))
+		}
+		if m.idle != nil {
+			out = append(out, analyze.Cite(m.idle.flow.At, "%s exchanges %d bytes with %s, its siblings %d", m.addr, m.idle.bytes, m.idle.s.at, m.idle.median))
 		}
 		if m.retired != nil {
 			out = append(out, analyze.Cite(m.retired.at, "the inventory says that %s is retired", m.addr))

@@ -121,6 +121,7 @@ type service struct {
 	at    netip.AddrPort
 	peers map[netip.Addr][]fact.Ref // rows or frames of lasting connections
 	order []netip.Addr
+	flows map[netip.Addr][]*fact.Flow
 }
 
 // servicesOf lists the services of the bundle with their lasting peers, from the
@@ -134,7 +135,7 @@ func servicesOf(p *analyze.Pass) []*service {
 		key := host + " " + at.String()
 		s := by[key]
 		if s == nil {
-			s = &service{host: host, at: at, peers: map[netip.Addr][]fact.Ref{}}
+			s = &service{host: host, at: at, peers: map[netip.Addr][]fact.Ref{}, flows: map[netip.Addr][]*fact.Flow{}}
 			by[key] = s
 			out = append(out, s)
 		}
@@ -149,6 +150,10 @@ func servicesOf(p *analyze.Pass) []*service {
 			add(k.Host, k.Local, k.Remote.Addr(), k.Row().At)
 		}
 	}
+	inTables := map[string]bool{}
+	for key := range by {
+		inTables[key] = true // there a capture only adds evidence
+	}
 	h := join.HostsOf(p)
 	for f := range fact.All[fact.Flow](p.Facts) {
 		client, ok1 := join.ParseAddrPort(f.Client)
@@ -157,8 +162,12 @@ func servicesOf(p *analyze.Pass) []*service {
 			continue
 		}
 		host := h.Of(f.At)
-		if s := by[host+" "+server.String()]; s == nil || s.peers[client.Addr()] != nil {
+		key := host + " " + server.String()
+		if !inTables[key] || by[key].peers[client.Addr()] != nil {
 			add(host, server, client.Addr(), f.At)
+		}
+		if s := by[key]; s != nil {
+			s.flows[client.Addr()] = append(s.flows[client.Addr()], f)
 		}
 	}
 	for _, s := range out {

@@ -21,7 +21,8 @@ var doc string
 func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: "socket/unread-receive-queue", Title: "unread receive queue", Doc: doc, Severity: analyze.Medium,
-		Needs: []fact.Kind{"socket", "socket_table"},
+		Needs: []fact.Kind{"socket_table"},
+		Wants: []fact.Kind{"socket"},
 		Thresholds: []analyze.Threshold{
 			{Name: "bytes", Default: 64 << 10, Unit: "bytes", Doc: "unread bytes of one connection that count"},
 			{Name: "buffer_share", Default: 0.8, Unit: "share", Doc: "share of the receive buffer that counts whatever the number of bytes"},
