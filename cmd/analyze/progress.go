@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,33 +14,27 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 )
 
-// meter shows how far a run is. The zero meter shows nothing.
+// meter shows how far a run is, one bar a stage, and takes it off the screen at
+// the end. The zero meter shows nothing.
 type meter struct {
-	writer progress.Writer
+	out   io.Writer // nil for silence
+	begin time.Time
 
-	mu    sync.Mutex
-	bars  map[string]*progress.Tracker
-	ended chan struct{}
+	mu     sync.Mutex
+	writer progress.Writer // nil until there is something to show
+	bars   map[string]*progress.Tracker
+	ended  chan struct{}
 }
+
+// patience is how long a run may take without a bar: most are over by then.
+const patience = 400 * time.Millisecond
 
 // progress starts a meter, silent unless stderr is a terminal.
 func (s *settings) progress() *meter {
 	if s.noProgress || !isTerminal(s.stderr) {
 		return &meter{}
 	}
-	w := progress.NewWriter()
-	w.SetOutputWriter(s.stderr)
-	w.SetAutoStop(false)
-	w.SetUpdateFrequency(100 * time.Millisecond)
-	w.SetTrackerLength(30)
-	w.SetMessageLength(16)
-	w.Style().Visibility.ETA = true
-	m := &meter{writer: w, bars: map[string]*progress.Tracker{}, ended: make(chan struct{})}
-	go func() {
-		defer close(m.ended)
-		w.Render()
-	}()
-	return m
+	return &meter{out: s.stderr, begin: time.Now(), bars: map[string]*progress.Tracker{}}
 }
 
 func isTerminal(w io.Writer) bool {
@@ -48,33 +44,57 @@ func isTerminal(w io.Writer) bool {
 
 // show implements analyze.Config.Progress.
 func (m *meter) show(p analyze.Progress) {
-	if m.writer == nil {
+	if m.out == nil {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.writer == nil {
+		if time.Since(m.begin) < patience {
+			return
+		}
+		m.start()
+	}
 	bar := m.bars[p.Stage]
 	if bar == nil {
-		bar = &progress.Tracker{Message: p.Stage, Total: max(p.Total, 0)}
+		bar = &progress.Tracker{Message: p.Stage}
 		if p.Stage == "read" {
 			bar.Units = progress.UnitsBytes
 		}
 		m.bars[p.Stage] = bar
 		m.writer.AppendTracker(bar)
 	}
+	// The total grows while a bundle is being unpacked, so a bar is not done before
+	// the end.
+	bar.UpdateTotal(max(p.Total, p.Done+1))
 	bar.SetValue(p.Done)
+}
+
+func (m *meter) start() {
+	m.writer = progress.NewWriter()
+	m.writer.SetOutputWriter(m.out)
+	m.writer.SetUpdateFrequency(100 * time.Millisecond)
+	m.writer.SetTrackerLength(30)
+	m.ended = make(chan struct{})
+	go func() {
+		defer close(m.ended)
+		m.writer.Render()
+	}()
 }
 
 // stop takes the bars off the screen.
 func (m *meter) stop() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.writer == nil {
 		return
 	}
-	m.mu.Lock()
 	for _, bar := range m.bars {
 		bar.MarkAsDone()
 	}
-	m.mu.Unlock()
 	m.writer.Stop()
 	<-m.ended
+	// A finished bar stays as a line. (Bars that remove themselves are miscounted
+	// by the library and scroll.)
+	fmt.Fprint(m.out, strings.Repeat("\x1b[A\x1b[K", len(m.bars)))
 }
