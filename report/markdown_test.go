@@ -191,10 +191,7 @@ func TestCodeSpansInText(t *testing.T) {
 
 func TestMarkdownOrder(t *testing.T) {
 	md := encode(t, "md", sample(), Options{})
-	var got []string
-	for _, m := range regexp.MustCompile(`(?m)^#+ [^:\n]+`).FindAllString(strings.ReplaceAll(md, "\n# ", "\n#-"), -1) {
-		got = append(got, m)
-	}
+	got := regexp.MustCompile(`(?m)^#+ [^:\n]+`).FindAllString(strings.ReplaceAll(md, "\n# ", "\n#-"), -1)
 	want := []string{
 		"# Incident report",
 		"## Root cause 1", "### From cause to symptom", "### Evidence", "### What speaks against it", "### What is missing", "### Fix", "### What raised the odds",

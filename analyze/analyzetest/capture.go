@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -166,7 +167,8 @@ func (c *capture) block(lines []captureLine) error {
 		} else {
 			err = c.line(l.words)
 		}
-		if _, placed := err.(*captureError); err != nil && !placed {
+		var placed *captureError
+		if err != nil && !errors.As(err, &placed) {
 			err = &captureError{l.number, err}
 		}
 		if err != nil {

@@ -88,7 +88,6 @@ type Stack struct {
 type syncFrames struct {
 	lockSlow, mutexLock, sema, rwLock, rwRLock, once int
 	group, cond                                      int
-	semaOffset                                       bool // the argument of sema is an address behind the lock's
 }
 
 // Top is the frame that waits: the innermost application frame, else the site.

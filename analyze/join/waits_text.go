@@ -55,7 +55,7 @@ func (s *Stack) Cite(g *fact.Goroutine, frame int, format string, args ...any) a
 	return analyze.Cite(g.Through(frame), format, args...)
 }
 
-// Site is the identity of a frame's source line.
+// SiteEntity is the identity of a frame's source line.
 func (s *Stack) SiteEntity(host string, frame int) analyze.Entity {
 	f := s.Frames[frame]
 	return analyze.Entity{Kind: KindSite, Key: keyed(host, "%s:%d", f.File, f.Line), Name: s.Where(frame)}

@@ -31,7 +31,7 @@ func main() {
 // keep the others from being read.
 func run(ctx context.Context, w io.Writer, paths []string) error {
 	if len(paths) == 0 {
-		return errors.New("usage: library BUNDLE ...")
+		return errors.New("usage: library BUNDLE")
 	}
 	var errs []error
 	for _, path := range paths {

@@ -14,7 +14,7 @@ type layout struct {
 	id     fact.ID
 	finder stamp.Finder
 	// stamped: lines that begin an event have a stamp. json: they are objects.
-	stamped, json, journal bool
+	stamped, json bool
 	// modified is when the file last changed, for stamps without a year.
 	modified time.Time
 	enc      encoding

@@ -116,9 +116,7 @@ func plainDate(s string) string {
 		case strings.Contains(w, ":"):
 			clock = w
 		case strings.ContainsAny(w, "0123456789") && strings.ContainsAny(w, "年月日"):
-			for _, n := range strings.FieldsFunc(w, func(r rune) bool { return r < '0' || r > '9' }) {
-				nums = append(nums, n)
-			}
+			nums = append(nums, strings.FieldsFunc(w, func(r rune) bool { return r < '0' || r > '9' })...)
 		case clock != "" && w == "CST":
 			zone = "+0800" // a host that speaks Chinese means China Standard Time
 		case clock != "" && isZoneName(w):

@@ -3,8 +3,6 @@ package pcap
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"io"
 
 	"github.com/culprit-dev/culprit/analyze"
 )
@@ -152,12 +150,4 @@ func pcapOrder(b []byte) (binary.ByteOrder, uint32) {
 		}
 	}
 	return nil, 0
-}
-
-// problem says in words why a capture could not be read to its end.
-func problem(err error) string {
-	if errors.Is(err, io.EOF) {
-		return ""
-	}
-	return fmt.Sprint(err)
 }

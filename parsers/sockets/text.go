@@ -1,8 +1,6 @@
 package sockets
 
 import (
-	"bytes"
-
 	"github.com/culprit-dev/culprit/analyze/fact"
 )
 
@@ -146,9 +144,4 @@ func (s *slab[T]) list(values []T) []T {
 	out := s.free[:n:n]
 	s.free = s.free[n:]
 	return out
-}
-
-// words splits b into its fields.
-func words(b []byte) [][]byte {
-	return bytes.FieldsFunc(b, func(r rune) bool { return r == ' ' || r == '\t' })
 }

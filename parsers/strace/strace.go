@@ -26,12 +26,11 @@ func sniff(h analyze.Head) analyze.Match {
 	calls, lines := 0, 0
 	text := h.Bytes
 	for len(text) > 0 && lines < 60 {
-		line := text
-		if i := bytes.IndexByte(text, '\n'); i >= 0 {
-			line, text = text[:i], text[i+1:]
-		} else {
+		line, rest, whole := bytes.Cut(text, []byte{'\n'})
+		if !whole {
 			break // the last line may be cut
 		}
+		text = rest
 		line = bytes.TrimRight(line, "\r")
 		if len(line) == 0 {
 			continue

@@ -13,7 +13,6 @@ type trail struct {
 	at          fact.Ref
 	events      int
 	first, last int64 // milliseconds
-	basis       fact.Basis
 	enriched    bool
 	interpreted bool
 	filtered    bool

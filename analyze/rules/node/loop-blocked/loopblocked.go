@@ -56,7 +56,6 @@ func run(_ context.Context, p *analyze.Pass) error {
 // sighting is what the samples of one process show.
 type sighting struct {
 	busy, idle int
-	from, to   time.Time
 	where      []string // functions the main thread was in, one a sample
 	ev         []analyze.Evidence
 	traced     bool // a trace shows the pause itself
