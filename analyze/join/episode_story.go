@@ -133,7 +133,7 @@ func (e *Episode) tellSurvivors(p *analyze.Pass, c *Clocks, s *Story) {
 			s.Evidence = append(s.Evidence, analyze.Cite(row.At, "left behind: pid %d, now a child of %d", v.PID, row.PPID.V))
 		}
 	}
-	s.Left = fmt.Sprintf("The signal ended only pid %d%s; the tree below it, %s, survived as orphans", e.Root.Targets[0].PID, shellWords(e.Root.Targets[0]), pids(e.Survivors))
+	s.Left = fmt.Sprintf("The signal ended only pid %d%s; the tree below it, %s, survived as orphan%s", e.Root.Targets[0].PID, shellWords(e.Root.Targets[0]), pids(e.Survivors), plural(len(e.Survivors)))
 	if len(s.Ports) > 0 {
 		s.Left += " and keeps " + strings.Join(s.Ports, ", ")
 		if l := e.portError(p, c, s); l != nil {

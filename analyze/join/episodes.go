@@ -129,11 +129,21 @@ type fates struct {
 	order  *Samples
 	stops  []*fact.LogEvent // that say somebody stopped
 	tables []*fact.ProcessTable
+	// sockets of the latest moment, and ports that a log calls taken.
+	sockets *Sockets
+	taken   []uint16
 }
 
 func newFates(p *analyze.Pass) *fates {
-	b := &fates{ps: ProcessesOf(p), hosts: HostsOf(p), clocks: ClocksOf(p), order: SamplesOf(p)}
+	b := &fates{ps: ProcessesOf(p), hosts: HostsOf(p), clocks: ClocksOf(p), order: SamplesOf(p), sockets: SocketsOf(p)}
 	for e := range fact.All[fact.LogEvent](p.Facts) {
+		if e.Errno == "EADDRINUSE" {
+			for _, a := range e.Addresses {
+				if ap, ok := ParseAddrPort(a); ok {
+					b.taken = append(b.taken, ap.Port())
+				}
+			}
+		}
 		if slices.Contains(e.Signs, fact.SignStop) || slices.Contains(e.Signs, fact.SignSignal) {
 			b.stops = append(b.stops, e)
 		}
@@ -192,6 +202,7 @@ func (b *fates) names(l *fact.LogEvent, e *Episode) bool {
 func (e *Episode) later(b *fates) {
 	after := b.tableAfter(e)
 	if after == nil {
+		e.holders(b)
 		return
 	}
 	e.Later = after
@@ -220,6 +231,22 @@ func (e *Episode) later(b *fates) {
 		}
 		if slices.ContainsFunc(e.Victims, func(v *Process) bool { return v.Command != "" && v.Command == p.Command }) {
 			e.Replaced = append(e.Replaced, p)
+		}
+	}
+}
+
+// holders finds survivors without a later process table: whoever below the target
+// owns a listening socket while others, after the signal, fail to bind its port.
+func (e *Episode) holders(b *fates) {
+	for _, s := range b.sockets.All {
+		if s.Host != e.Root.Host || !s.Listening() || !slices.Contains(b.taken, s.Local.Port()) {
+			continue
+		}
+		for _, o := range s.Owners {
+			below := slices.ContainsFunc(e.Root.Targets, func(t *Process) bool { return t.IsAncestorOf(o) })
+			if below && !slices.Contains(e.Survivors, o) && !slices.Contains(e.Victims, o) {
+				e.Survivors = append(e.Survivors, o)
+			}
 		}
 	}
 }

@@ -61,6 +61,10 @@ func run(_ context.Context, p *analyze.Pass) error {
 			p.Note("%s: %s", k.Tell(), ev.other)
 			continue
 		}
+		if !e.Known && !ev.decided {
+			p.Note("%s: nothing but the audit trail knows the target", k.Tell())
+			continue
+		}
 		f := report(p, e, ev)
 		// The same launcher killed again and again is one finding.
 		key := k.Host + "\x00" + k.Sender.Command
@@ -87,9 +91,6 @@ func notExec(e *join.Episode) string {
 		if r.PPID == s.PID {
 			return fmt.Sprintf("the sender started the same command again as pid %d: it supervises", r.PID)
 		}
-	}
-	if !e.Known {
-		return "nothing but the audit trail knows the target"
 	}
 	return ""
 }
@@ -122,7 +123,7 @@ func (ev *evidence) source(p *analyze.Pass, e *join.Episode) {
 			continue
 		}
 		switch {
-		case strings.HasSuffix(c.Name, ".kill"):
+		case c.Name == "kill" || strings.HasSuffix(c.Name, ".kill"):
 			kills = c
 		case strings.Contains(c.Name, "child_process.exec"):
 			ev.exec(c)
@@ -262,7 +263,7 @@ func report(p *analyze.Pass, e *join.Episode, ev evidence) *analyze.Finding {
 		Fix:  "Start the service with spawn and stdio 'inherit' (or pipe its output to a file) instead of exec, which buffers all output and ends the child at maxBuffer.",
 		Next: []string{fmt.Sprintf("read the source of %s around exec( and its options", k.Sender.Name()), fmt.Sprintf("while true; do date +%%FT%%T; cat /proc/%d/io; sleep 1; done", k.Sender.PID)},
 	}
-	if story.Harm == "" {
+	if story.Harm == "" && !ev.decided {
 		f.Severity = analyze.Medium
 	}
 	if ev.decided {

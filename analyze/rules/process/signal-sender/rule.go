@@ -142,7 +142,7 @@ func loginNote(e *fact.AuditEvent) string {
 // ownCode finds a call of kill in the script that the sender runs.
 func ownCode(p *analyze.Pass, e *join.Episode) (at analyze.Evidence, ok bool) {
 	for c := range fact.All[fact.SourceCall](p.Facts) {
-		end := strings.HasSuffix(c.Name, ".kill") || strings.HasSuffix(c.Name, ".terminate") || strings.HasSuffix(c.Name, ".killpg")
+		end := c.Name == "kill" || strings.HasSuffix(c.Name, ".kill") || strings.HasSuffix(c.Name, ".terminate") || strings.HasSuffix(c.Name, ".killpg")
 		if end && strings.Contains(e.Root.Sender.Command, path.Base(string(c.At.Artifact))) {
 			return analyze.Cite(c.At, "the sender's source ends the target: %s", strings.TrimSpace(c.Text)), true
 		}
