@@ -71,7 +71,7 @@ func (p htmlPage) Stories() []htmlStory {
 		for _, st := range s.steps {
 			step := htmlStep{Finding: st.Finding, Number: st.number, Alike: st.alike}
 			if len(st.after) > 0 {
-				step.Follows = "follows from step " + joinInts(st.after) + s.because(st.Finding)
+				step.Follows = st.follows() + s.because(st.Finding)
 			}
 			h.Steps = append(h.Steps, step)
 		}

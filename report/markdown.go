@@ -137,7 +137,7 @@ func (m *markdown) chain(s story) {
 	for _, st := range s.steps {
 		m.p("%d. %s%s\n", st.number, mdText(sentence(st.Title)), where(st.Finding))
 		if len(st.after) > 0 {
-			m.p("   (follows from step %s%s; %s)\n", joinInts(st.after), mdText(s.because(st.Finding)), st.Confidence)
+			m.p("   (%s%s; %s)\n", st.follows(), mdText(s.because(st.Finding)), st.Confidence)
 		}
 		if n := len(st.alike); n > 0 {
 			m.p("   And %s of the same kind: ", plural(n, "finding", "findings"))
@@ -161,20 +161,6 @@ func (s story) because(f *analyze.Finding) string {
 		}
 	}
 	return ""
-}
-
-func joinInts(list []int) string {
-	var b strings.Builder
-	for i, n := range list {
-		switch {
-		case i > 0 && i == len(list)-1:
-			b.WriteString(" and ")
-		case i > 0:
-			b.WriteString(", ")
-		}
-		fmt.Fprint(&b, n)
-	}
-	return b.String()
 }
 
 func more(n int) string {

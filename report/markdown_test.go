@@ -213,6 +213,16 @@ func TestChainIsToldFromCauseToSymptom(t *testing.T) {
 	assert.Regexp(t, "^3\\. 172.17.0.3:49001 .* `push.pcap#301`$", lines[3])
 }
 
+func TestFollows(t *testing.T) {
+	for want, after := range map[string][]int{
+		"follows from step 1":           {1},
+		"follows from steps 1 and 2":    {1, 2},
+		"follows from steps 1, 2 and 4": {1, 2, 4},
+	} {
+		assert.Equal(t, want, step{after: after}.follows())
+	}
+}
+
 func TestLongReportsFold(t *testing.T) {
 	r := sample()
 	for i := range 60 {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,6 +28,27 @@ type step struct {
 	// alike are further findings of the same rule with the same causes; a chain
 	// with forty of them would hide its other links.
 	alike []*analyze.Finding
+}
+
+// follows names the steps that cause this one.
+func (st step) follows() string {
+	var b strings.Builder
+	b.WriteString("follows from step")
+	if len(st.after) > 1 {
+		b.WriteByte('s')
+	}
+	for i, n := range st.after {
+		switch {
+		case i == 0:
+			b.WriteByte(' ')
+		case i == len(st.after)-1:
+			b.WriteString(" and ")
+		default:
+			b.WriteString(", ")
+		}
+		b.WriteString(strconv.Itoa(n))
+	}
+	return b.String()
 }
 
 // alikeShown is how many findings of one rule with equal causes are told as steps

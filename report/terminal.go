@@ -163,7 +163,7 @@ func (t *terminal) step(s story, st step) {
 		how := fmt.Sprintf("%d. ", st.number)
 		t.bullet("  ", how, sentence(st.Title))
 		pad := strings.Repeat(" ", len(how)+2)
-		why := fmt.Sprintf("follows from step %s%s (%s)", joinInts(st.after), s.because(st.Finding), st.Confidence)
+		why := fmt.Sprintf("%s%s (%s)", st.follows(), s.because(st.Finding), st.Confidence)
 		t.para(pad, dim, why)
 		if n := len(st.alike); n > 0 {
 			t.para(pad, dim, "and "+plural(n, "finding", "findings")+" of the same kind")
