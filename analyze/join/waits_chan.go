@@ -312,7 +312,7 @@ func (k *kinship) weigh(s *Stack) *Suspect {
 		add(2, "it holds a sync.Once meanwhile")
 	}
 	if k.spawnerGone(s) {
-		add(3, "the goroutine that started it has ended")
+		add(5, "the goroutine that started it has ended")
 	}
 	for _, o := range k.d.Stacks {
 		if o == s || o.Idle != "" || o.Dumper || o.Kind.Live() || o.Kind == WaitRuntime {
@@ -324,7 +324,7 @@ func (k *kinship) weigh(s *Stack) *Suspect {
 		}
 	}
 	for _, o := range k.d.Stacks {
-		if o != s && o.Idle == "" && (o.Kind == WaitRecv || o.Kind == WaitGroup) && !o.inMain() && k.creates(o, s) {
+		if o != s && o.Idle == "" && (o.Kind == WaitRecv || o.Kind == WaitGroup || o.Kind == WaitSelect) && !o.inMain() && k.creates(o, s) {
 			u.Parent = o
 			add(2, "the goroutine that started it waits, too, and may wait for its end")
 			break

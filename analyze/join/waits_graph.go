@@ -22,6 +22,7 @@ func (d *WaitDump) buildGraph() {
 		}
 	}
 	d.findLocks()
+	d.findPersisting()
 	d.learnSites()
 	d.findHolders()
 	d.link()
@@ -29,6 +30,9 @@ func (d *WaitDump) buildGraph() {
 		l.findCycle()
 	}
 	d.countBlocked()
+	for _, l := range d.Locks {
+		l.verdict = l.judge()
+	}
 }
 
 // link sets which lock the holder of each lock waits for.

@@ -175,8 +175,7 @@ func (h *holderFinder) stack(s *Stack) {
 		}
 		for _, l := range order {
 			if !seen[l] {
-				seen[l] = true
-				h.typed(l, g, s, typed[l])
+				seen[l] = h.typed(l, g, s, typed[l])
 			}
 		}
 		if len(h.near) > 0 {
@@ -240,29 +239,21 @@ func (h *holderFinder) enclosing(g *fact.Goroutine, s *Stack, frames []int, seen
 const nearObject = 256
 
 // typed judges a goroutine inside a function of the lock's type whose receiver is
-// not printed.
-func (h *holderFinder) typed(l *Lock, g *fact.Goroutine, s *Stack, frame int) {
-	if p, ok := arg(g, frame); ok && strings.Contains(s.Frames[frame].Func, "(*") {
-		inside := l.Object == 0 && l.Addr != 0 && p <= l.Addr && l.Addr-p < objectSize
-		if !inside && (l.Object != 0 || l.Addr != 0) {
-			return // another value of the same type
-		}
-		if inside {
-			if h.waits[g] == l {
-				if frame > s.Site {
-					l.recurse(Waiter{g, s}, frame, HoldsByPointer)
-				}
-				return
-			}
-			l.candidate(Holder{G: g, Stack: s, Frame: frame, Sign: HoldsByPointer})
-			return
-		}
-	}
+// not printed. It reports whether the lock needs no further look at it.
+func (h *holderFinder) typed(l *Lock, g *fact.Goroutine, s *Stack, frame int) bool {
 	if h.waits[g] == l {
 		h.typedRecursion(l, g, s)
-		return
+		return true
+	}
+	if p, ok := arg(g, frame); ok && strings.Contains(s.Frames[frame].Func, "(*") && (l.Object != 0 || l.Addr != 0) {
+		if l.Object != 0 || p > l.Addr || l.Addr-p >= objectSize {
+			return false // another value of the same type
+		}
+		l.candidate(Holder{G: g, Stack: s, Frame: frame, Sign: HoldsByPointer, far: l.Addr - p})
+		return true
 	}
 	l.candidate(Holder{G: g, Stack: s, Frame: frame, Sign: HoldsByType})
+	return true
 }
 
 // typedRecursion looks for an outer method of the lock's type on the stack of a
@@ -273,8 +264,13 @@ func (h *holderFinder) typedRecursion(l *Lock, g *fact.Goroutine, s *Stack) {
 		if i <= s.Site || s.Owners[i] != l.Type || s.Frames[i].Func == s.Frames[s.Site].Func || wrapper(s.Frames[i].Func) {
 			continue
 		}
-		if p, outer := arg(g, i); !outer || !inner && (l.Object == 0 || l.Object == p) {
+		p, outer := arg(g, i)
+		switch {
+		case !outer, !inner && l.Object == 0 && l.Addr == 0, !inner && l.Object == p:
 			l.recurse(Waiter{g, s}, i, HoldsByType)
+			return
+		case l.Object == 0 && p <= l.Addr && l.Addr-p < nearObject:
+			l.recurse(Waiter{g, s}, i, HoldsByPointer)
 			return
 		}
 	}
@@ -289,7 +285,7 @@ func wrapper(fn string) bool {
 // candidate sorts a goroutine in.
 func (l *Lock) candidate(h Holder) {
 	switch {
-	case h.resting():
+	case h.resting(l):
 		l.Unlikely = append(l.Unlikely, h)
 	case h.Stack.Kind.Live():
 		l.Live = append(l.Live, h)
@@ -299,13 +295,16 @@ func (l *Lock) candidate(h Holder) {
 }
 
 // resting reports whether the goroutine waits in the select or sleep of its own
-// outermost function: a loop that waits for work and holds nothing.
-func (h Holder) resting() bool {
+// outermost function and can be told to hold nothing: a loop that comes round. A
+// loop that has been in its select for as long as the others have waited, or of
+// which no time is printed, may hold the lock, if its pointer says that it has to
+// do with it at all.
+func (h Holder) resting(l *Lock) bool {
 	s := h.Stack
-	if s.Kind != WaitSelect && s.Kind != Asleep || len(s.App) == 0 || h.Frame != s.App[0] || h.Sign == HoldsByLine {
+	if s.Kind != WaitSelect && s.Kind != Asleep || len(s.App) == 0 || h.Frame != s.App[0] || h.Sign == HoldsByLine || h.Frame != s.outermost() {
 		return false
 	}
-	return h.Frame == s.outermost()
+	return s.Kind == Asleep || h.Sign != HoldsByPointer || h.far > 0 || l.Minutes() > h.G.WaitMinutes.Or(0)
 }
 
 // outermost is the frame of the function that the go statement started.
@@ -414,15 +413,17 @@ func (l *Lock) settleHolders() {
 	}
 }
 
-// settleMutual gives a lock without holders the one among several equal
-// candidates that fits: that waits for something which a waiter of this lock
-// holds.
+// settleMutual gives a lock without holders a candidate of lesser sign that fits
+// because of what it waits for itself: for something that a waiter of this lock
+// holds. That is a circle, which does not come about by chance.
 func (d *WaitDump) settleMutual() {
+	calls := d.waitersByFunc()
+	senders := d.senders()
 	for _, l := range d.Locks {
 		if len(l.Holders) > 0 {
 			continue
 		}
-		for _, h := range l.Unlikely {
+		for _, h := range slices.Concat(l.Unlikely, l.behindCall(calls)) {
 			other := d.waits[h.G]
 			if other == nil || other == l {
 				continue
@@ -432,6 +433,87 @@ func (d *WaitDump) settleMutual() {
 				break
 			}
 		}
+		if len(l.Holders) == 0 && l.Recursion == nil && len(l.Live) == 0 {
+			l.settleSender(senders)
+		}
+	}
+}
+
+// maxAlike bounds how many goroutines in one function are looked at as candidates.
+const maxAlike = 16
+
+// waitersByFunc lists goroutines that wait for locks by the functions on their
+// stacks.
+func (d *WaitDump) waitersByFunc() map[string][]Holder {
+	out := map[string][]Holder{}
+	for _, s := range d.Stacks {
+		if !s.Kind.Lock() {
+			continue
+		}
+		for _, i := range s.App {
+			fn := s.Frames[i].Func
+			for _, g := range s.Members[:min(len(s.Members), maxAlike)] {
+				if len(out[fn]) < maxAlike {
+					out[fn] = append(out[fn], Holder{G: g, Stack: s, Frame: i, Sign: HoldsByType})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// behindCall are goroutines that wait for other locks in the function that calls
+// what waits for this lock, behind that call: it may have come back with the lock.
+func (l *Lock) behindCall(calls map[string][]Holder) []Holder {
+	var out []Holder
+	for _, s := range l.Stacks() {
+		for _, i := range s.App {
+			if i <= s.Site {
+				continue
+			}
+			for _, h := range calls[s.Frames[i].Func] {
+				if h.Stack.Frames[h.Frame].Line > s.Frames[i].Line {
+					out = append(out, h)
+				}
+			}
+			break // only the direct caller
+		}
+	}
+	return out
+}
+
+// senders are the stacks that are blocked in a send.
+func (d *WaitDump) senders() []*Stack {
+	var out []*Stack
+	for _, s := range d.Stacks {
+		if s.Kind == WaitSend && s.Idle == "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// settleSender gives a lock that one goroutine waits for, and that nobody seems to
+// hold, the one sender of the same package that is blocked: if the waiter is who
+// should receive, that is why it does not.
+func (l *Lock) settleSender(senders []*Stack) {
+	if l.Count() != 1 || len(senders) > maxAlike {
+		return
+	}
+	pkgs := l.Packages()
+	var found []Holder
+	for _, s := range senders {
+		for _, i := range slices.Backward(s.App) {
+			if slices.Contains(pkgs, PackageOf(s.Frames[i].Func)) && !wrapper(s.Frames[i].Func) {
+				for _, g := range s.Members {
+					found = append(found, Holder{G: g, Stack: s, Frame: i, Sign: HoldsByType})
+				}
+				break
+			}
+		}
+	}
+	if len(found) == 1 {
+		l.Holders = found
 	}
 }
 

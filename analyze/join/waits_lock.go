@@ -68,6 +68,9 @@ type Lock struct {
 	// recursions are all signs of one; settleRecursion picks.
 	recursions []*Recursion
 	candidates []Holder
+	verdict    LockVerdict
+	persists   bool
+	minutes    int64
 }
 
 // Waiter is a goroutine that waits for a lock.
@@ -127,12 +130,7 @@ func (s *Stack) each() int64 { return s.Count / int64(len(s.Members)) }
 func (l *Lock) Count() int64 { return l.Writers() + l.Readers() }
 
 // Minutes is the longest wait that is printed.
-func (l *Lock) Minutes() (n int64) {
-	for _, w := range l.Waiters {
-		n = max(n, w.G.WaitMinutes.Or(0))
-	}
-	return n
-}
+func (l *Lock) Minutes() int64 { return l.minutes }
 
 // Stacks are the distinct stacks of the waiters, largest first.
 func (l *Lock) Stacks() []*Stack {
@@ -278,6 +276,7 @@ func (b *lockBuilder) add(l *Lock) *Lock {
 // wait adds a waiter.
 func (l *Lock) wait(w Waiter) {
 	l.Waiters = append(l.Waiters, w)
+	l.minutes = max(l.minutes, w.G.WaitMinutes.Or(0))
 	if w.Stack.Kind == WaitRLock {
 		l.readers += w.Stack.each()
 	} else {

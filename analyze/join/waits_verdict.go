@@ -25,8 +25,11 @@ const (
 // 1.9 a Mutex goes to its longest waiter after a millisecond.
 const longWait = 1
 
-// Verdict weighs the signs of the lock.
-func (l *Lock) Verdict() LockVerdict {
+// Verdict is what keeps the lock from its waiters.
+func (l *Lock) Verdict() LockVerdict { return l.verdict }
+
+// judge weighs the signs of the lock.
+func (l *Lock) judge() LockVerdict {
 	if l.Root() != l {
 		return LockFollows
 	}
@@ -62,24 +65,31 @@ func (l *Lock) Lasting() bool { return l.Minutes() >= longWait || l.Persists() }
 
 // Persists reports whether an earlier dump of the process shows one of the waiters
 // waiting at the same line.
-func (l *Lock) Persists() bool {
-	for _, e := range l.dump.Earlier {
+func (l *Lock) Persists() bool { return l.persists }
+
+// findPersisting looks for the waiters of each lock in the earlier dumps.
+func (d *WaitDump) findPersisting() {
+	for _, e := range d.Earlier {
 		if e.Grouped {
 			continue
 		}
-		for _, s := range l.Stacks() {
-			before := e.find(s)
-			if before == nil {
-				continue
-			}
+		before := map[*Stack]map[int64]bool{} // ids of the same stack in the earlier dump
+		for _, l := range d.Locks {
 			for _, w := range l.Waiters {
-				for _, g := range before.Members {
-					if w.Stack == s && g.ID == w.G.ID {
-						return true
+				ids, ok := before[w.Stack]
+				if !ok {
+					ids = map[int64]bool{}
+					if have := e.find(w.Stack); have != nil {
+						for _, g := range have.Members {
+							ids[g.ID] = true
+						}
 					}
+					before[w.Stack] = ids
+				}
+				if l.persists = l.persists || ids[w.G.ID]; l.persists {
+					break
 				}
 			}
 		}
 	}
-	return false
 }

@@ -27,7 +27,8 @@ func Rule() *analyze.Rule {
 		Needs: []fact.Kind{"dump"},
 		Wants: []fact.Kind{"goroutine", "goroutine_group"},
 		Thresholds: []analyze.Threshold{
-			{Name: "score", Default: 3, Unit: "points", Doc: "so many points make a passive wait a suspect at all"},
+			{Name: "score", Default: 4, Unit: "points", Doc: "so many points make a passive wait a suspect"},
+			{Name: "hint", Default: 1, Unit: "points", Doc: "so many make it a hint, with severity info"},
 			{Name: "many", Default: 10, Unit: "goroutines", Doc: "so many at one line, for the minutes below, make it medium severity"},
 			{Name: "minutes", Default: 10, Unit: "minutes", Doc: "see many"},
 		},
@@ -54,14 +55,14 @@ func judge(p *analyze.Pass, d *join.WaitDump) {
 	}
 	many := s.Count >= int64(p.Threshold("many")) && s.Minutes() >= int64(p.Threshold("minutes")) && s.Kind != join.WaitSelect
 	timedOut := strings.HasPrefix(d.Meta.Cause, "panic: test timed out")
-	if u.Score < int(p.Threshold("score")) && u.Firm == "" && !many {
-		p.Note("%s is the likeliest of %d passive waits, with %d points of %g", s.At(s.Top()), len(d.Suspects), u.Score, p.Threshold("score"))
+	if u.Score < int(p.Threshold("hint")) && u.Firm == "" && !many {
+		p.Note("%s is the likeliest of %d passive waits, with %d points of %g", s.At(s.Top()), len(d.Suspects), u.Score, p.Threshold("hint"))
 		return
 	}
 	f := analyze.Finding{
 		Subject:  fmt.Sprintf("%s at %s%s", strings.TrimPrefix(s.Kind.String(), "in "), s.Where(s.Top()), d.In()),
 		Severity: analyze.Low, Confidence: analyze.Possible,
-		Title:    title(d, u),
+		Title:    title(d, u, int(p.Threshold("score"))),
 		Detail:   detail(d, u),
 		Missing:  append(d.Limits(), "a wait for a value looks the same in a goroutine that is idle and in one that nobody will wake"),
 		Entities: append(d.Entities(), s.SiteEntity(d.Host, s.Top())),
@@ -87,11 +88,13 @@ func judge(p *analyze.Pass, d *join.WaitDump) {
 		f.Severity, f.Confidence = analyze.Medium, analyze.Likely
 	case timedOut, many:
 		f.Severity = analyze.Medium
+	case u.Score < int(p.Threshold("score")):
+		f.Severity = analyze.Info
 	}
 	p.Report(f)
 }
 
-func title(d *join.WaitDump, u *join.Suspect) string {
+func title(d *join.WaitDump, u *join.Suspect, score int) string {
 	s := u.Stack
 	who := s.Label(s.First())
 	verb := "waits"
@@ -102,8 +105,11 @@ func title(d *join.WaitDump, u *join.Suspect) string {
 		join.WaitRecv: "to receive", join.WaitSelect: "in a select", join.WaitCond: "for a Cond to be signalled",
 	}[s.Kind]
 	sure := "perhaps for ever"
-	if u.Firm != "" {
+	switch {
+	case u.Firm != "":
 		sure = "for ever"
+	case u.Score < score:
+		sure = "which is the wait to look at first if something hangs"
 	}
 	return fmt.Sprintf("%s%s %s %s in %s, %s", who, d.In(), verb, what, s.At(s.Top()), sure)
 }
