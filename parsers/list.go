@@ -6,6 +6,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	applog "github.com/culprit-dev/culprit/parsers/applog"
 	auditd "github.com/culprit-dev/culprit/parsers/auditd"
+	curl "github.com/culprit-dev/culprit/parsers/curl"
 	gdb "github.com/culprit-dev/culprit/parsers/gdb"
 	goroutine "github.com/culprit-dev/culprit/parsers/goroutine"
 	history "github.com/culprit-dev/culprit/parsers/history"
@@ -29,6 +30,7 @@ func All() []*analyze.Parser {
 	return []*analyze.Parser{
 		applog.Parser(),
 		auditd.Parser(),
+		curl.Parser(),
 		gdb.Parser(),
 		goroutine.Parser(),
 		history.Parser(),

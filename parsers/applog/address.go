@@ -189,6 +189,9 @@ func (a *addresses) colon(msg []byte, i int) int {
 		if i > 0 && msg[i-1] != ' ' && msg[i-1] != '=' && msg[i-1] != '[' && msg[i-1] != '(' && msg[i-1] != '"' {
 			return 1
 		}
+		if i > 1 && msg[i-1] == '"' && msg[i-2] != '=' && msg[i-2] != ' ' {
+			return 1 // a key of JSON
+		}
 		if i > 0 && len(before) > 0 && digit(before[len(before)-1]) {
 			return 1
 		}

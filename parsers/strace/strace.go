@@ -95,7 +95,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 		switch {
 		case len(line) == 0 || line[0] == ' ' && bytes.HasPrefix(line, []byte(" > ")): // a stack of -k
 		case notice(line):
-			t.noticed = true
+			t.notice(line)
 		case t.table != nil || summaryHead(line):
 			t.summary(line, lr.Ref())
 		default:

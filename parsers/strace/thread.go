@@ -17,6 +17,15 @@ type trace struct {
 	order    []*thread
 	table    *fact.Trace // of -c
 	noticed  bool        // strace's own messages were seen
+	attached []int       // the processes it says it attached to
+}
+
+// notice takes one of strace's own messages.
+func (t *trace) notice(line []byte) {
+	t.noticed = true
+	if rest, ok := bytes.CutPrefix(line, []byte("strace: Process ")); ok && bytes.Contains(rest, []byte(" attached")) && len(t.attached) < 2 {
+		t.attached = append(t.attached, atoi(rest[:digits(rest)]))
+	}
 }
 
 // thread sums up one thread.
@@ -288,6 +297,9 @@ func (t *trace) emit() {
 		}
 		if th.timed {
 			th.LongestMS = fact.Some(float64(th.longest) / float64(time.Millisecond))
+		}
+		if th.PID == 0 && len(t.order) == 1 && len(t.attached) == 1 {
+			th.PID = t.attached[0] // without -f only the message names the process
 		}
 		if len(th.Errors) == 0 {
 			th.Errors = nil

@@ -88,19 +88,23 @@ func Detect(head []byte) Finder {
 	case f.clock:
 		f.Stamped = clocks
 	}
-	f.Share = float64(f.Stamped) / float64(lines)
 	if numeric > 0 {
 		f.order, f.Ambiguous = MonthFirst, !told
 		if swapped {
 			f.order = DayFirst
 		}
 	}
+	found := 0
 	for lead, c := range counts {
 		if (lead == 0 || c*5 >= lines) && int(f.n) < len(f.leads) {
 			f.leads[f.n] = int8(lead)
 			f.n++
+			found += c
 		}
 	}
+	// Dates in the middle of a few lines are no stamps.
+	f.Stamped = min(f.Stamped, found)
+	f.Share = float64(f.Stamped) / float64(lines)
 	// The most common lead first; with few candidates an exchange is enough.
 	for i := int(f.n) - 1; i > 0; i-- {
 		if counts[f.leads[i]] > counts[f.leads[i-1]] {

@@ -47,7 +47,7 @@ var processes = analyze.Derived[[]*Process]{
 func Of(p *analyze.Pass) []*Process { return processes.Of(p) }
 
 func build(p *analyze.Pass) []*Process {
-	b := &builder{hosts: join.HostsOf(p), ps: join.ProcessesOf(p), of: map[*join.Process]*Process{}}
+	b := &builder{hosts: join.HostsOf(p), ps: join.ProcessesOf(p), sockets: join.SocketsOf(p), of: map[*join.Process]*Process{}}
 	stacks := map[fact.ID][]*fact.Thread{}
 	traces := map[fact.ID][]*fact.Trace{}
 	for t := range fact.All[fact.Thread](p.Facts) {
@@ -71,10 +71,11 @@ func build(p *analyze.Pass) []*Process {
 }
 
 type builder struct {
-	hosts *join.Hosts
-	ps    *join.Processes
-	of    map[*join.Process]*Process
-	all   []*Process
+	hosts   *join.Hosts
+	ps      *join.Processes
+	sockets *join.Sockets
+	of      map[*join.Process]*Process
+	all     []*Process
 }
 
 func (b *builder) get(pr *join.Process) *Process {
@@ -132,16 +133,48 @@ func (b *builder) trace(id fact.ID, threads []*fact.Trace) {
 		}
 	}
 	pr := b.get(b.ps.Get(host, pid))
+	if pr == nil && len(threads) == 1 {
+		pr = b.get(b.owner(host, threads[0]))
+	}
 	if pr == nil {
 		return
 	}
 	tr := &Trace{Threads: threads}
 	for _, t := range threads {
-		if t.PID == pid || t.PID == 0 && len(threads) == 1 {
+		if t.PID == pr.PID || t.PID == 0 && len(threads) == 1 {
 			tr.Main = t
 		}
 	}
 	pr.Traces = append(pr.Traces, tr)
+}
+
+// owner is the process that a socket table names for every socket descriptor of a
+// trace that names no process itself; nil when they do not agree.
+func (b *builder) owner(host string, t *fact.Trace) *join.Process {
+	var found *join.Process
+	for _, d := range t.FDs {
+		if d.Reads+d.Writes == 0 || d.FD <= 2 || strings.HasPrefix(d.Name, "/") {
+			continue
+		}
+		var holder *join.Process
+		for _, s := range b.sockets.All {
+			for _, row := range s.Rows {
+				for _, o := range row.Owners {
+					if s.Host == host && o.FD.Known && int(o.FD.V) == d.FD {
+						if holder != nil && holder.PID != o.PID {
+							return nil // two processes have that descriptor
+						}
+						holder = b.ps.Get(host, o.PID)
+					}
+				}
+			}
+		}
+		if holder == nil || found != nil && found != holder {
+			continue
+		}
+		found = holder
+	}
+	return found
 }
 
 // named is the process whose number stands in the artifact's name, 0 if none.

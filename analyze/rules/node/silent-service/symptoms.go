@@ -24,6 +24,9 @@ type symptoms struct {
 type served struct {
 	ports   map[int]*silentPort
 	answers map[int]*answer
+	// expects are the ports on which an answer was ever due: one was given, or the
+	// protocol has them.
+	expects map[int]bool
 }
 
 // silentPort is one port with open requests.
@@ -89,7 +92,7 @@ func (x *symptoms) port(pr *join.Process, n int) *silentPort {
 func (x *symptoms) service(pr *join.Process) *served {
 	s := x.served[pr]
 	if s == nil {
-		s = &served{ports: map[int]*silentPort{}, answers: map[int]*answer{}}
+		s = &served{ports: map[int]*silentPort{}, answers: map[int]*answer{}, expects: map[int]bool{}}
 		x.served[pr] = s
 	}
 	return s
@@ -103,7 +106,9 @@ func (x *symptoms) flow(f *fact.Flow) {
 	end := join.FlowsOf(x.p).Server(f)
 	u := f.Turns.Unanswered
 	open := u != nil && u.Acked && u.Silence.Seconds() >= x.p.Threshold("silence") && !closed(f)
-	if client := join.FlowsOf(x.p).Client(f).Process; open && client != nil {
+	// A feed that never gets a word back waits for nothing.
+	expects := f.Turns.Answers > 0 || f.App == "http"
+	if client := join.FlowsOf(x.p).Client(f).Process; open && expects && client != nil {
 		if _, have := x.down[client]; !have {
 			x.down[client] = analyze.Cite(f.Frame(u.FirstFrame), "its own request to %s stays open", f.Server)
 		}
@@ -112,6 +117,9 @@ func (x *symptoms) flow(f *fact.Flow) {
 		return
 	}
 	n := int(end.Addr.Port())
+	if expects {
+		x.service(end.Process).expects[n] = true
+	}
 	if f.Turns.Answers > 0 {
 		x.service(end.Process).answered(n, f.ToClient.LastData, analyze.Cite(f.Frame(f.ToClient.LastDataFrame), "the same process answers on %s", f.Server).On(f.ToClient.LastData, fact.Epoch, 0))
 	}
@@ -199,6 +207,10 @@ func (s *served) silent(p *analyze.Pass) []*silentPort {
 		sp := s.ports[n]
 		if len(sp.flows) == 0 && sp.logged < int(p.Threshold("timeouts")) {
 			p.Note("port %d: %d log lines miss an answer, needs %.0f", n, sp.logged, p.Threshold("timeouts"))
+			continue
+		}
+		if sp.logged == 0 && !s.expects[n] {
+			p.Note("port %d never answered anybody: a feed needs no answer", n)
 			continue
 		}
 		half := sp.from.Add(sp.to.Sub(sp.from) / 2)
