@@ -90,6 +90,9 @@ func judge(p *analyze.Pass, d *join.WaitDump, c *crowd) {
 	case steady:
 		p.Note("%d goroutines in %s, %d before: steady", c.count, s.At(s.Top()), before)
 		return
+	case some && c.pool():
+		p.Note("%d goroutines in %s were started together and take turns: a pool", c.count, s.At(s.Top()))
+		return
 	case c.count >= int64(p.Threshold("many")), some && share >= p.Threshold("share"):
 	default:
 		return
@@ -117,7 +120,11 @@ func judge(p *analyze.Pass, d *join.WaitDump, c *crowd) {
 		if !some {
 			f.Severity = analyze.Medium
 		}
-	case d.Grouped || share < p.Threshold("share"):
+	case d.Grouped:
+		// Without ids a pool of workers looks the same.
+		f.Confidence, f.Severity = analyze.Possible, analyze.Low
+		f.Missing = append(f.Missing, "ids and ages of the goroutines (debug=2): a pool of workers looks the same in a grouped profile")
+	case share < p.Threshold("share"):
 		f.Confidence = analyze.Possible
 	}
 	p.Report(f)

@@ -1,0 +1,52 @@
+package goroutineleak
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+// poolSpread is how far the ids of goroutines that one loop started may lie apart:
+// the largest span of ids for each goroutine of the crowd. Others that start at the
+// same time take ids in between.
+const poolSpread = 1.5
+
+// pool reports whether a crowd looks like a pool of workers that one goroutine
+// started together, and not like goroutines that were left behind one by one: their
+// ids lie close, they have one creator, and who has waited longer does not follow
+// from who is older. What leaks waits in the order of its age; the workers of a
+// pool take turns.
+func (c *crowd) pool() bool {
+	var all []*fact.Goroutine
+	for _, s := range c.stacks {
+		all = append(all, s.Members...)
+	}
+	if int64(len(all)) != c.count {
+		return false // a grouped profile has no ids
+	}
+	slices.SortFunc(all, func(a, b *fact.Goroutine) int { return cmp.Compare(a.ID, b.ID) })
+	first, last := all[0], all[len(all)-1]
+	if float64(last.ID-first.ID+1) > poolSpread*float64(len(all)) {
+		return false
+	}
+	for _, g := range all {
+		if g.CreatedBy != first.CreatedBy || g.CreatedByLine != first.CreatedByLine || g.CreatedByID != first.CreatedByID {
+			return false
+		}
+	}
+	return !agesInOrder(all)
+}
+
+// agesInOrder reports whether goroutines, given by ascending id, wait the longer
+// the older they are, over at least three different ages.
+func agesInOrder(all []*fact.Goroutine) bool {
+	ages, wrong := map[int64]bool{}, 0
+	for i, g := range all {
+		ages[g.WaitMinutes.Or(0)] = true
+		if i > 0 && g.WaitMinutes.Or(0) > all[i-1].WaitMinutes.Or(0) {
+			wrong++
+		}
+	}
+	return len(ages) >= 3 && wrong <= len(all)/20
+}
