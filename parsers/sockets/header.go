@@ -86,13 +86,13 @@ func netstatHeader(text string) (header, bool) {
 	fields := strings.Fields(text)
 	has := func(w string) bool { return strings.Contains(text, w) }
 	switch {
-	case has("RefCnt"):
+	case has("RefCnt") && has("Flags"):
 		return header{dialect: linuxUnix, known: true, owner: has("PID/")}, true
 	case has("vendor") || has("Proto/ID") || has("PSM") || !has("Local") && has("(state)"):
 		return header{dialect: ignored}, true
 	case has("(state)") || has("OOORcv") || has("R-MBUF") || has("Tcpcb") || has("Flowhash") || has("PCB"):
 		return bsdHeader(text, fields)
-	case has("Recv-Q"):
+	case has("Recv-Q") && !has("RefCnt"):
 		english := has("Foreign Address") || has("Local Address")
 		return header{
 			dialect: linux, known: english, state: true, width: netstatWidth,

@@ -192,21 +192,22 @@ func report(p *analyze.Pass, l *leak) {
 	f := analyze.Finding{
 		Subject:    l.Subject(join.HostsOf(p)),
 		Title:      fmt.Sprintf("%s does not close its connections: %s %s are in CLOSE_WAIT, closed by the peer only", upper(l.Who()), tables.Count(n, "socket"), where),
-		Severity:   analyze.Medium,
+		Severity:   analyze.Low,
 		Confidence: analyze.Possible,
 		Entities:   l.Entities(),
 		Fix: "Close the connection on every path: when reading ends (EOF, 'end', a read of 0 bytes) and on errors. In Node, a server with allowHalfOpen must " +
 			"call end() itself; in Go, defer conn.Close() and close response bodies; give reads a deadline so that a stuck reader ends too.",
 	}
 	f.Detail = l.detail()
-	if float64(n) >= p.Threshold("sockets") {
+	captured := float64(len(l.flows)) >= p.Threshold("flows")
+	if float64(n) >= p.Threshold("sockets") || l.grown != nil && captured {
 		f.Severity, f.Confidence = analyze.High, analyze.Likely
 	}
 	switch {
 	case float64(len(l.persisting)) >= p.Threshold("persisting"):
-		f.Confidence = analyze.Confirmed
-	case float64(len(l.flows)) >= p.Threshold("flows"), l.grown != nil && f.Confidence == analyze.Likely:
-		f.Confidence = analyze.Confirmed
+		f.Severity, f.Confidence = max(f.Severity, analyze.Medium), analyze.Confirmed
+	case captured, l.grown != nil && f.Confidence == analyze.Likely:
+		f.Severity, f.Confidence = max(f.Severity, analyze.Medium), analyze.Confirmed
 	default:
 		f.Missing = append(f.Missing, "a second table a minute later, which would show the same connections again")
 		f.Next = append(f.Next, "sleep 60; ss -tanpoe state close-wait > ss_close-wait_2.txt")

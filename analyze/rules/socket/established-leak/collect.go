@@ -20,7 +20,8 @@ func collect(p *analyze.Pass, socks *join.Sockets, t *join.Table) []*leak {
 	for _, g := range groups {
 		l := &leak{Group: g, table: t, timersKnown: known, oldest: -1, median: -1}
 		l.count()
-		if !g.Client && l.paired*2 > len(g.Sockets) {
+		l.findBackend(groups)
+		if !g.Client && l.backend == nil && l.paired*2 > len(g.Sockets) {
 			continue // told from the other end
 		}
 		out = append(out, l)
@@ -45,6 +46,9 @@ func timersKnown(socks *join.Sockets, t *join.Table) bool {
 func (l *leak) count() {
 	var ages []int64
 	for _, k := range l.Sockets {
+		if k.SendQ().Or(0) == 0 && k.RecvQ().Or(0) == 0 {
+			l.quiet++
+		}
 		if tables.RunningTimer(k) != nil {
 			l.timed++
 			continue
@@ -70,6 +74,22 @@ func (l *leak) count() {
 	if len(ages) > 0 {
 		slices.Sort(ages)
 		l.oldest, l.median = ages[len(ages)-1], ages[len(ages)/2]
+	}
+}
+
+// findBackend counts the connections that the owner of a service opened itself.
+func (l *leak) findBackend(groups []*tables.Group) {
+	if l.Client || l.Owner == nil {
+		return
+	}
+	for _, g := range groups {
+		if !g.Client || g.Owner != l.Owner {
+			continue
+		}
+		l.backs += len(g.Sockets)
+		if l.backend == nil {
+			l.backend = g // the largest comes first
+		}
 	}
 }
 
@@ -121,7 +141,7 @@ func (l *leak) findLimit(p *analyze.Pass) {
 // findGrowth finds a number of open handles that rises, and an earlier sample of
 // the table.
 func (l *leak) findGrowth(p *analyze.Pass, socks *join.Sockets) {
-	l.grown = tables.Growing(p, l.Host, l.Process(), float64(l.silent)/2, p.Threshold("growth"))
+	l.grown = tables.Growing(p, l.Host, l.Process(), float64(l.quiet)/2, p.Threshold("growth"))
 	for _, e := range socks.Earlier(l.Host, fact.StateEstablished) {
 		l.earlier = e
 		for _, r := range e.Rows {

@@ -87,12 +87,17 @@ type leak struct {
 	// silent have empty queues and no running timer (as far as timers are known);
 	// timed have one.
 	silent, timed int
+	quiet         int // with empty queues, whatever their timers
 	examples      []*join.Socket // silent ones
 	// fronts are the connections of clients with the process, on all services it
 	// offers; front is one of them and frontOn their service.
 	fronts int
 	front  *join.Socket
 	proxy  bool // the process, or the host where owners are unknown, has such a service
+	// backs are the connections that the process itself opened, the largest group of
+	// them to backend.
+	backs   int
+	backend *tables.Group
 	// back is who holds the other ends on this host.
 	back    *join.Process
 	paired  int
@@ -108,6 +113,7 @@ type leak struct {
 // verdict says which sign decided.
 type verdict struct {
 	oneWay     bool // many connections to a backend, few clients
+	otherWay   bool // many clients, few connections to a backend
 	many       bool // the number alone, against those with timers
 	fullLimit  bool
 	grows      bool
@@ -126,18 +132,23 @@ func (l *leak) judge(p *analyze.Pass) (verdict, bool) {
 	v.many = l.timersKnown && mostly && n >= p.Threshold("sockets") && n >= p.Threshold("timer_ratio")*float64(max(l.timed, 1))
 	v.fullLimit = mostly && l.limit != nil && l.limit.Soft.Known && n >= p.Threshold("limit_share")*float64(l.limit.Soft.V)
 	v.grows = l.grown != nil || l.before > 0 && n >= p.Threshold("growth")*float64(l.before)
+	q := float64(l.quiet)
+	v.otherWay = !l.Client && l.grown != nil && l.backend != nil && q >= p.Threshold("unmatched_many") && q >= p.Threshold("ratio")*float64(l.backs)
 	if n >= p.Threshold("unmatched") {
 		p.Note("%s: %d silent connections, %d with a timer, %d of clients; one-way %t, many %t, near the limit %t, growing %t",
 			l.Subject(join.HostsOf(p)), l.silent, l.timed, l.fronts, v.oneWay, v.many, v.fullLimit, v.grows)
 	}
 	switch {
+	case v.otherWay:
+		v.severity, v.confidence = analyze.High, analyze.Likely
 	case v.oneWay && (v.grows || v.many || v.fullLimit):
 		v.severity, v.confidence = analyze.High, analyze.Likely
 		if v.grows && v.many {
 			v.confidence = analyze.Confirmed
 		}
 	case v.oneWay:
-		v.severity, v.confidence = analyze.Medium, analyze.Possible
+		// A pool of connections that are kept for later looks like this, too.
+		v.severity, v.confidence = analyze.Low, analyze.Possible
 		if n >= p.Threshold("unmatched_many") {
 			v.severity = analyze.High
 		}
@@ -148,14 +159,8 @@ func (l *leak) judge(p *analyze.Pass) (verdict, bool) {
 		v.severity, v.confidence = analyze.High, analyze.Likely
 	default:
 		// Many silent connections alone may be a big healthy service.
-		return v, v.many && l.Client && l.weak(&v)
+		v.severity, v.confidence = analyze.Low, analyze.Possible
+		return v, v.many && l.Client
 	}
 	return v, true
-}
-
-// weak is the verdict on a client that holds very many silent connections, with
-// nothing else to go by.
-func (l *leak) weak(v *verdict) bool {
-	v.severity, v.confidence = analyze.Low, analyze.Possible
-	return true
 }

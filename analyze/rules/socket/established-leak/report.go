@@ -52,6 +52,10 @@ func (l *leak) title(v verdict) string {
 		return fmt.Sprintf("%s keeps %s to %s in ESTABLISHED for %s: the backend side is not closed when a client leaves",
 			who, tables.Count(l.silent, "silent connection"), l.Service, clients(l.fronts))
 	}
+	if v.otherWay {
+		return fmt.Sprintf("%s keeps %s on %s in ESTABLISHED and has only %d to its backend %s: the client side is not closed when the backend ends",
+			who, tables.Count(l.quiet, "client connection"), l.Service, l.backs, l.backend.Service)
+	}
 	where := "with clients of " + l.Service.String()
 	if l.Client {
 		where = "to " + l.Service.String()
@@ -68,6 +72,12 @@ func clients(n int) string {
 
 func (l *leak) detail(v verdict) string {
 	b := &strings.Builder{}
+	if v.otherWay {
+		fmt.Fprintf(b, "%d of %s on %s are ESTABLISHED (ESTAB) with empty queues, and their number rises. For these there are only %d to the backend %s. "+
+			"A proxy needs about one connection to the backend for each client; clients beyond that wait for something that is over: the teardown works in one direction only.",
+			l.quiet, tables.Count(len(l.Sockets), "connection"), l.Service, l.backs, l.backend.Service)
+		return b.String() + l.growthWords()
+	}
 	fmt.Fprintf(b, "%d of %s with %s are ESTABLISHED (ESTAB) with empty queues", l.silent, tables.Count(len(l.Sockets), "connection"), l.Service)
 	if l.timersKnown {
 		fmt.Fprintf(b, " and no timer: nothing is outstanding and keepalive is off, so the kernel will never notice that nobody is behind them; %d have a timer. "+
@@ -95,13 +105,20 @@ func (l *leak) detail(v verdict) string {
 	if l.limit != nil && l.limit.Soft.Known {
 		fmt.Fprintf(b, "\n\nThe limit of open files is %d.", l.limit.Soft.V)
 	}
-	if g := l.grown; g != nil {
-		fmt.Fprintf(b, "\n\n%s rose from %g to %g in %d observations and hardly ever fell (%s).", g.Name, g.Start, g.End, g.Points, g.FirstAt.Artifact)
-	}
+	b.WriteString(l.growthWords())
 	if l.before > 0 {
 		fmt.Fprintf(b, "\n\nAn earlier table (%s) has %d of them.", l.earlier.Meta.At.Artifact, l.before)
 	}
 	return b.String()
+}
+
+// growthWords tells of the number of handles that rises, "" if there is none.
+func (l *leak) growthWords() string {
+	g := l.grown
+	if g == nil {
+		return ""
+	}
+	return fmt.Sprintf("\n\n%s rose from %g to %g in %d observations and hardly ever fell (%s).", g.Name, g.Start, g.End, g.Points, g.FirstAt.Artifact)
 }
 
 func ms(n int64) string { return (time.Duration(n) * time.Millisecond).Round(time.Second).String() }
@@ -111,17 +128,24 @@ const maxExamples = 3
 
 func (l *leak) evidence(p *analyze.Pass, v verdict) []analyze.Evidence {
 	var out []analyze.Evidence
-	for i, k := range l.examples[:min(len(l.examples), maxExamples)] {
-		note := fmt.Sprintf("%s, ESTABLISHED, empty queues", k)
-		if l.timersKnown {
-			note += ", no timer"
-		}
+	rows, n, timer := l.examples, l.silent, ""
+	if l.timersKnown {
+		timer = ", no timer"
+	}
+	if v.otherWay {
+		rows, n, timer = l.Sockets, l.quiet, ""
+	}
+	for i, k := range rows[:min(len(rows), maxExamples)] {
+		note := fmt.Sprintf("%s, ESTABLISHED, empty queues%s", k, timer)
 		if i == 0 {
-			note = fmt.Sprintf("one of %d: ", l.silent) + note
+			note = fmt.Sprintf("one of %d: ", n) + note
 		}
 		out = append(out, tables.CiteIn(l.table, k, "%s", note))
 	}
-	if k := l.examples[0]; k.Owner() != nil && len(k.RowIn(l.table).Owners) == 0 {
+	if v.otherWay {
+		out = append(out, tables.CiteIn(l.table, l.backend.Sockets[0], "one of only %d to a backend", l.backs))
+	}
+	if k := rows[0]; k.Owner() != nil && len(k.RowIn(l.table).Owners) == 0 {
 		out = append(out, analyze.Cite(tables.OwnerRow(k).At, "this table names its owner"))
 	}
 	if l.far != nil {

@@ -24,6 +24,7 @@ func Rule() *analyze.Rule {
 		Wants: []fact.Kind{"socket"},
 		Thresholds: []analyze.Threshold{
 			{Name: "retries", Default: 3, Unit: "retries", Doc: "retransmissions or back-offs in a row from which the peer or the path is dead"},
+			{Name: "probe", Default: 1000, Unit: "ms", Doc: "time to the next window probe, or since data was last sent, from which the window is not just briefly closed"},
 			{Name: "limited", Default: 0.2, Unit: "share", Doc: "share of the busy time limited by the peer's window (rwnd_limited)"},
 			{Name: "bytes", Default: 64 << 10, Unit: "bytes", Doc: "unsent bytes that count without a timer that says more"},
 		},
@@ -117,13 +118,18 @@ func (s *stuck) add(p *analyze.Pass, socks *join.Sockets, k *join.Socket) {
 	c := none
 	if t := tables.RunningTimer(k); t != nil {
 		retries = t.Retrans
-		if t.Name == "persist" {
+		// The probe timer begins at a fifth of a second and doubles.
+		if t.Name == "persist" && t.ExpiresMS.Or(0) >= p.Threshold("probe") {
 			c = window
 		}
 	}
 	if i := k.Info(); i != nil {
 		retries = max(retries, int(i.Backoff.Or(0)))
-		if i.RwndLimited.Or(0) >= p.Threshold("limited") {
+		waits := float64(i.LastSndMS.Or(0)) >= p.Threshold("probe")
+		if i.RwndLimited.Or(0) >= p.Threshold("limited") && waits {
+			c = window
+		}
+		if t := tables.RunningTimer(k); t != nil && t.Name == "persist" && retries > 1 {
 			c = window
 		}
 	}

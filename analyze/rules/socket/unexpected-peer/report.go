@@ -51,7 +51,8 @@ func report(p *analyze.Pass, inv *inventory, members []*member) {
 	case len(services) > 1:
 		f.Severity, f.Confidence = analyze.High, analyze.Likely
 	default:
-		f.Confidence = analyze.Likely
+		// One connection to one service, and no log: it may be a client.
+		f.Severity = analyze.Low
 	}
 	if trouble > 0 || slices.ContainsFunc(members, func(m *member) bool { return m.idle != nil }) {
 		f.Severity = analyze.High

@@ -28,6 +28,7 @@ func Rule() *analyze.Rule {
 			{Name: "buffer_share", Default: 0.8, Unit: "share", Doc: "share of the receive buffer that counts whatever the number of bytes"},
 			{Name: "silence", Default: 5000, Unit: "ms", Doc: "time since data arrived (lastrcv) from which the queue is not just busy"},
 			{Name: "sockets", Default: 10, Unit: "sockets", Doc: "connections of one process with unread data that count together"},
+			{Name: "sockets_share", Default: 0.25, Unit: "share", Doc: "share of the process's connections that these must be, so that a busy instant is none"},
 		},
 		ExplainedBy: []analyze.Mechanism{
 			{Rule: "go/leaked-lock", Via: join.KindProcess, Why: "the goroutines that read wait for a lock"},
@@ -50,6 +51,7 @@ type backlog struct {
 	stuck   []*join.Socket // with much of it, and for long
 	full    []*join.Socket // with much of it, at one instant
 	bytes   int64
+	total   int // connections of the owner, or with the service
 	worst   *join.Socket
 }
 
@@ -63,7 +65,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 		}
 		judged = true
 		for _, b := range backlogs(p, socks, t) {
-			many := float64(len(b.sockets)) >= p.Threshold("sockets")
+			many := float64(len(b.sockets)) >= p.Threshold("sockets") && float64(len(b.sockets)) >= p.Threshold("sockets_share")*float64(b.total)
 			p.Note("%s: %s with unread data, %d with much of it, %d of these for long", b.Subject(join.HostsOf(p)), tables.Count(len(b.sockets), "connection"), len(b.full), len(b.stuck))
 			if len(b.stuck) > 0 || many || len(b.full) > 0 {
 				report(p, b, many)
@@ -95,6 +97,13 @@ func backlogs(p *analyze.Pass, socks *join.Sockets, t *join.Table) []*backlog {
 		}
 		for _, k := range g.Sockets {
 			b.add(p, socks, k)
+		}
+	}
+	for _, k := range tables.InState(socks, t, fact.StateEstablished) {
+		for _, b := range out {
+			if b.Owner != nil && k.Owner() == b.Owner || b.Owner == nil && (k.Local == b.Service || k.Remote == b.Service) {
+				b.total++
+			}
 		}
 	}
 	return out
