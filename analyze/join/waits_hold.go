@@ -395,10 +395,12 @@ func (l *Lock) settleHolders() {
 			}
 		}
 	}
-	if len(l.Holders) == 0 && l.Lasting() {
-		// Nobody waits a minute for ordinary work: a call under the lock that is slow.
+	if len(l.Holders) == 0 && (l.Lasting() || l.Count() >= pileUp) {
+		// Nobody waits a minute for ordinary work, and a crowd does not gather behind
+		// it: a call under the lock that is slow. Without minutes only a wait for the
+		// network counts, because a dump of hot code shows crowds too.
 		for _, h := range l.Live {
-			if h.Sign >= HoldsByPointer && h.Stack.Kind != Running {
+			if h.Sign >= HoldsByPointer && h.Stack.Kind != Running && (l.Lasting() || h.Stack.Kind == WaitIO) {
 				l.Holders = append(l.Holders, h)
 			}
 		}

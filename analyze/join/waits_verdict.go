@@ -50,13 +50,22 @@ func (l *Lock) judge() LockVerdict {
 	for _, h := range l.Live {
 		live = max(live, h.Sign)
 	}
-	if live > 0 && !l.Lasting() && live >= best {
+	if live > 0 && !l.Lasting() && live >= best && !l.heldInIO() {
 		return LockBusy
 	}
 	if best > 0 {
 		return LockHeld
 	}
 	return LockLeaked
+}
+
+// pileUp is how many goroutines behind a holder in network IO are no ordinary
+// contention: each of them is a request that waits for the one on the wire.
+const pileUp = 20
+
+// heldInIO reports whether a crowd waits for a holder that waits for the network.
+func (l *Lock) heldInIO() bool {
+	return l.Count() >= pileUp && len(l.Holders) > 0 && l.Holders[0].Stack.Kind == WaitIO
 }
 
 // Lasting reports whether the wait is surely long: minutes are printed, or an

@@ -27,6 +27,7 @@ func Rule() *analyze.Rule {
 		Wants: []fact.Kind{"goroutine", "goroutine_group"},
 		Thresholds: []analyze.Threshold{
 			{Name: "many", Default: 5, Unit: "goroutines", Doc: "so many blocked goroutines make it high severity"},
+			{Name: "crowd", Default: 20, Unit: "goroutines", Doc: "so many behind a holder in network IO are a stall, not contention"},
 		},
 		Run: run,
 	}
@@ -65,7 +66,7 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 	if h.Sign == join.HoldsByType || len(l.Holders) > 1 || d.Grouped || s.Kind == join.WaitCond {
 		f.Confidence = analyze.Possible
 	}
-	if s.Kind.Live() {
+	if s.Kind.Live() && !(s.Kind == join.WaitIO && l.Count() >= int64(p.Threshold("crowd"))) {
 		// It goes on by itself: slow, not stuck.
 		f.Confidence = analyze.Possible
 		if f.Severity == analyze.High {

@@ -66,7 +66,9 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 	}
 	switch {
 	case !d.Complete():
-		f.Confidence = analyze.Possible
+		// Absence means nothing here, so it is a symptom until a full dump shows more.
+		f.Confidence, f.Severity = analyze.Possible, analyze.Medium
+		f.Fix = ""
 	case l.Persists() && l.Trust >= join.LockByReceiver:
 		f.Confidence = analyze.Confirmed
 	case live != nil:
@@ -89,13 +91,20 @@ func title(d *join.WaitDump, l *join.Lock, group []*join.Lock, blocked int64) st
 	if blocked == 1 {
 		verb = "waits"
 	}
-	return fmt.Sprintf("%s%s%s for the %s%s, which no goroutine of the dump holds: it was locked and never unlocked%s",
-		join.Plural(blocked, "goroutine"), d.In(), " "+verb, l.Name(), join.MoreLocks(group), "")
+	what := "which no goroutine of the dump holds: it was locked and never unlocked"
+	if !d.Complete() {
+		what = "and this form of dump does not show who holds it"
+	}
+	return fmt.Sprintf("%s%s %s for the %s%s, %s", join.Plural(blocked, "goroutine"), d.In(), verb, l.Name(), join.MoreLocks(group), what)
 }
 
 func detail(d *join.WaitDump, l *join.Lock, group []*join.Lock) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "The %s (%s) is waited for by %s%s: %s.", l.Name(), l.Trust, join.Plural(l.Count(), "goroutine"), l.Age(), l.Sites())
+	if !d.Complete() {
+		fmt.Fprintf(&b, "\n\nIt may be leaked, in a deadlock, or held by a goroutine that is blocked: addresses and single goroutines would tell, and this dump has none.")
+		return b.String()
+	}
 	fmt.Fprintf(&b, "\n\nNo holder was found among %s: nobody else has a pointer to its object on a stack, nobody works in %s, and no other lock is involved, so this is no cycle. "+
 		"A path that returned or panicked between Lock and Unlock leaves a lock behind like this.", join.Plural(d.Total, "goroutine"), join.ShortFunc(l.Type))
 	if len(group) > 1 {
