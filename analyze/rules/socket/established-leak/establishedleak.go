@@ -87,7 +87,7 @@ type leak struct {
 	// silent have empty queues and no running timer (as far as timers are known);
 	// timed have one.
 	silent, timed int
-	quiet         int // with empty queues, whatever their timers
+	quiet         int            // with empty queues, whatever their timers
 	examples      []*join.Socket // silent ones
 	// fronts are the connections of clients with the process, on all services it
 	// offers; front is one of them and frontOn their service.
