@@ -33,6 +33,33 @@ type Story struct {
 // maxCited bounds the answers and log lines cited of one episode.
 const maxCited = 6
 
+// Targets names what the signal was sent to: "pid 3 (a) and 2 more".
+func (e *Episode) Targets() string {
+	n := len(e.Root.Targets)
+	if n == 0 {
+		if arg := e.Root.Event.TargetArg; arg.Known {
+			return fmt.Sprintf("pid %d", arg.V)
+		}
+		return "an unknown process"
+	}
+	words := fmt.Sprintf("pid %d%s", e.Root.Targets[0].PID, named(e.Root.Targets[0]))
+	var more []*Process
+	for _, k := range slices.Concat([]*Kill{e.Root}, e.Also) {
+		for _, t := range k.Targets {
+			if t != e.Root.Targets[0] && !slices.Contains(more, t) {
+				more = append(more, t)
+			}
+		}
+	}
+	if len(more) > 0 {
+		words += fmt.Sprintf(" and %d more", len(more))
+	}
+	if arg := e.Root.Event.TargetArg; arg.Known && arg.V < -1 {
+		words += fmt.Sprintf(" (process group %d)", -arg.V)
+	}
+	return words
+}
+
 // Tell collects what an episode did: the signals passed on, the ends that logs
 // state, who is gone, who was left behind with which port.
 func (e *Episode) Tell(p *analyze.Pass) Story {

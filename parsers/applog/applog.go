@@ -20,9 +20,10 @@ import (
 // Parser reads application logs.
 func Parser() *analyze.Parser {
 	return &analyze.Parser{
-		Name:    "applog",
-		Doc:     "Logs of applications and services: stamped lines of any common layout, JSON lines, syslog, access logs, plain output.",
-		Emits:   []fact.Kind{fact.LogEvent{}.Kind(), fact.LogShape{}.Kind(), fact.Log{}.Kind()},
+		Name: "applog",
+		Doc:  "Logs of applications and services: stamped lines of any common layout, JSON lines, syslog, access logs, plain output.",
+		Emits: []fact.Kind{fact.LogEvent{}.Kind(), fact.LogShape{}.Kind(), fact.Log{}.Kind(),
+			fact.KernelEvent{}.Kind(), fact.AuditEvent{}.Kind(), fact.AuditTrail{}.Kind()},
 		Sniff:   sniff,
 		Parse:   parse,
 		Excerpt: excerpt,
@@ -166,6 +167,11 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 		return err
 	}
 	m.emit(out, form)
+	if m.hasKernel() {
+		if err := kernelEvents(ctx, in, out, l); err != nil {
+			return err
+		}
+	}
 	return split.failed()
 }
 

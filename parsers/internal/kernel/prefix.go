@@ -60,7 +60,7 @@ func splitBracket(b []byte) (p Prefix, message []byte, ok bool) {
 	inner := strings.TrimSpace(string(b[1:end]))
 	message = bytes.TrimPrefix(b[end+1:], []byte(" "))
 	p.Kernel = true
-	if ms, good := uptime(inner); good {
+	if ms, good := uptime(inner, 3); good {
 		p.UptimeMS, p.Style = fact.Some(ms), "dmesg"
 		return p, message, true
 	}
@@ -82,19 +82,21 @@ func splitBracket(b []byte) (p Prefix, message []byte, ok bool) {
 	return p, nil, false
 }
 
-// uptime reads "3884.870981"; some kernels add a CPU or task: "12.3@1".
-func uptime(s string) (ms int64, ok bool) {
+// uptime reads "3884.870981" with at least so many decimals; some kernels add a
+// CPU or task: "12.345@1".
+func uptime(s string, decimals int) (ms int64, ok bool) {
 	s, _, _ = strings.Cut(s, "@")
 	s, _, _ = strings.Cut(s, ",")
 	sec, frac, dot := strings.Cut(s, ".")
-	if !dot || len(frac) < 3 {
+	if !dot || len(frac) < decimals {
 		return 0, false
 	}
+	frac = (frac + "00")[:3]
 	n, err := strconv.ParseInt(sec, 10, 32)
 	if err != nil || n < 0 {
 		return 0, false
 	}
-	f, err := strconv.ParseInt(frac[:3], 10, 32)
+	f, err := strconv.ParseInt(frac, 10, 32)
 	if err != nil || f < 0 {
 		return 0, false
 	}
@@ -117,9 +119,9 @@ func splitSyslog(b []byte) (p Prefix, message []byte, ok bool) {
 		}
 		p.Host, p.Kernel = host, true
 		message = bytes.TrimPrefix(rest[i+len("kernel:"):], []byte(" "))
-		if len(message) > 0 && message[0] == '[' {
-			if q, m, ok := splitBracket(message); ok && q.UptimeMS.Known {
-				p.UptimeMS, message = q.UptimeMS, m
+		if end := bytes.IndexByte(message[:min(len(message), 48)], ']'); end > 0 && message[0] == '[' {
+			if ms, ok := uptime(strings.TrimSpace(string(message[1:end])), 1); ok {
+				p.UptimeMS, message = fact.Some(ms), bytes.TrimPrefix(message[end+1:], []byte(" "))
 			}
 		}
 		return p, message, true

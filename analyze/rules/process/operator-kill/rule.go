@@ -53,13 +53,7 @@ func report(p *analyze.Pass, e *join.Episode) {
 	ev := k.Event
 	story := e.Tell(p)
 	who := login(p, ev)
-	target := "its target"
-	if len(k.Targets) > 0 {
-		target = fmt.Sprintf("pid %d (%s)", k.Targets[0].PID, k.Targets[0].Name())
-	}
-	if n := len(e.Also); n > 0 {
-		target += fmt.Sprintf(" and %d more", n)
-	}
+	target := e.Targets()
 	f := analyze.Finding{
 		Subject: k.Sender.String(),
 		Title: fmt.Sprintf("%s was ended by hand: %s (pid %d) of %s sent %s%s", target, program(k), k.Sender.PID, who.words, k.Signal,

@@ -67,10 +67,7 @@ func claimed(p *analyze.Pass, k *join.Kill) bool {
 func report(p *analyze.Pass, e *join.Episode) {
 	k := e.Root
 	story := e.Tell(p)
-	target := "an unknown process"
-	if len(k.Targets) > 0 {
-		target = fmt.Sprintf("pid %d (%s)", k.Targets[0].PID, k.Targets[0].Name())
-	}
+	target := e.Targets()
 	f := analyze.Finding{
 		Subject:  k.Sender.String(),
 		Title:    fmt.Sprintf("%s got %s from pid %d (%s), %s", target, k.Signal, k.Sender.PID, k.Sender.Name(), kinship(k)),

@@ -76,7 +76,7 @@ func report(p *analyze.Pass, stops []*join.Episode) {
 	after := errorsAfter(p, e)
 	f := analyze.Finding{
 		Subject:  fmt.Sprintf("%s, stopped by %s", target, k.Sender.Name()),
-		Title:    fmt.Sprintf("%s (pid %d), a process manager, sent %s to pid %d (%s)", k.Sender.Name(), k.Sender.PID, k.Signal, target.PID, target.Name()),
+		Title:    fmt.Sprintf("%s (pid %d), a process manager, sent %s to %s", k.Sender.Name(), k.Sender.PID, k.Signal, e.Targets()),
 		Severity: analyze.Low, Confidence: analyze.Confirmed, From: k.At, To: stops[len(stops)-1].Root.At,
 		Evidence: story.Evidence, Entities: story.Entities,
 		Fix:  "Find in the manager's own log or policy why it stopped it: failed probe, memory limit, timeout, deploy.",
