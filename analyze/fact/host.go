@@ -88,8 +88,8 @@ func (e Expected) Ref() Ref { return e.At }
 // Trace summarises what one thread did in a strace.
 type Trace struct {
 	At    Ref   `json:"-"`
-	PID   int   `json:"pid"` // the thread's id as printed; zero without -f
-	Calls int64 `json:"calls"`
+	PID   int   `json:"pid"`   // the thread's id as printed; zero without -f
+	Calls int64 `json:"calls"` // zero where only strace's messages are there
 	First Time  `json:"-"`
 	Last  Time  `json:"-"`
 	// ByCall counts calls by name; Errors failed ones by name and errno.

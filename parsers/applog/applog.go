@@ -38,34 +38,37 @@ func sniff(h analyze.Head) analyze.Match {
 	if bytes.IndexByte(text, 0x1b) >= 0 {
 		text = appendPlain(nil, text)
 	}
-	named := logName(h.Path)
-	degree := func(m analyze.Match) analyze.Match {
-		if named && m < analyze.Sure {
-			m++
-		}
-		return m
-	}
 	if foreign(text) {
 		return analyze.No
 	}
+	named := logName(h.Path)
+	// Stamped lines are common to many tools, so a file that is not named like a log
+	// leaves the first turn to those who are sure of their own format.
 	if jsonHead(text) {
-		return degree(analyze.Probably)
+		return surer(analyze.Probably, named)
 	}
 	f := stamp.Detect(text)
 	switch messages := messageLines(text, &f); {
 	case f.Stamped == 0:
+		if named || plainLog(text) {
+			return analyze.Maybe
+		}
+		return analyze.No
 	case messages*4 < f.Stamped*3:
 		// Stamps with nothing or a comma behind them head other tools' samples.
 		return analyze.Maybe
 	case f.Stamped >= 2 && f.Share >= 0.3:
-		return degree(analyze.Probably)
-	default:
-		return degree(analyze.Maybe)
+		return surer(analyze.Probably, named)
 	}
-	if named || plainLog(text) {
-		return analyze.Maybe
+	return surer(analyze.Maybe, named)
+}
+
+// surer is one degree more for a file that is named like a log.
+func surer(m analyze.Match, named bool) analyze.Match {
+	if named {
+		m++
 	}
-	return analyze.No
+	return m
 }
 
 // foreign reports formats that look like a log and have parsers of their own.

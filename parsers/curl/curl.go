@@ -36,7 +36,7 @@ func sniff(h analyze.Head) analyze.Match {
 		}
 	}
 	if n >= 2 {
-		return analyze.Sure
+		return analyze.Certain
 	}
 	return analyze.No
 }

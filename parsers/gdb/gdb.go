@@ -11,6 +11,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/parsers/internal/lines"
+	"github.com/culprit-dev/culprit/parsers/internal/stamp"
 )
 
 // Parser reads stacks of threads.
@@ -26,6 +27,7 @@ func Parser() *analyze.Parser {
 
 func sniff(h analyze.Head) analyze.Match {
 	text := h.Bytes
+	before := 0 // dated lines
 	for len(text) > 0 {
 		line := text
 		if i := bytes.IndexByte(text, '\n'); i >= 0 {
@@ -34,9 +36,15 @@ func sniff(h analyze.Head) analyze.Match {
 			text = nil
 		}
 		line = bytes.TrimRight(line, "\r")
+		if _, n := stamp.Parse(line, stamp.Unknown); n > 0 {
+			before++
+		}
 		switch {
 		case jvmBegin(line), nativeThread(line), eustackThread(line), pythonThread(line), pyspyProcess(line):
-			return analyze.Sure
+			if before > 3 {
+				return analyze.Probably // a stack within something else, such as a log
+			}
+			return analyze.Certain
 		case inferior(line) > 0:
 			return analyze.Probably
 		}

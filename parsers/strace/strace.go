@@ -37,7 +37,7 @@ func sniff(h analyze.Head) analyze.Match {
 		}
 		lines++
 		if notice(line) || summaryHead(line) {
-			return analyze.Sure
+			return analyze.Certain
 		}
 		if l, ok := split(line); ok && (l.kind == signal || l.kind == exit || l.kind == resumed || known(l.name)) {
 			calls++
@@ -45,7 +45,7 @@ func sniff(h analyze.Head) analyze.Match {
 	}
 	switch {
 	case calls >= 2 && calls*2 > lines:
-		return analyze.Sure
+		return analyze.Certain // also of a file named trace.log, with times
 	case calls > 0 && calls*2 > lines:
 		return analyze.Probably
 	}
@@ -95,7 +95,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 		switch {
 		case len(line) == 0 || line[0] == ' ' && bytes.HasPrefix(line, []byte(" > ")): // a stack of -k
 		case notice(line):
-			t.notice(line)
+			t.notice(line, lr.Ref())
 		case t.table != nil || summaryHead(line):
 			t.summary(line, lr.Ref())
 		default:

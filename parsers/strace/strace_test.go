@@ -16,11 +16,14 @@ func TestGolden(t *testing.T) { parsertest.Golden(t, strace.Parser(), "testdata/
 func TestRobust(t *testing.T) { parsertest.Robust(t, strace.Parser(), "testdata/plain.txt") }
 func FuzzParse(f *testing.F)  { parsertest.Fuzz(f, strace.Parser(), "testdata/*.txt") }
 
-// TestStderr: strace's own messages alone are a trace without threads.
+// TestStderr: strace's own messages alone say whom another file is a trace of.
 func TestStderr(t *testing.T) {
 	st, status := parsertest.Run(t, strace.Parser(), "err.txt", []byte("strace: Process 712 attached with 7 threads\nstrace: Process 712 detached\n"))
 	assert.Equal(t, analyze.ArtifactParsed, status.Status)
-	assert.Zero(t, st.Count("trace"))
+	all := parsertest.All[fact.Trace](st)
+	require.Len(t, all, 1)
+	assert.Equal(t, 712, all[0].PID)
+	assert.Zero(t, all[0].Calls)
 }
 
 // TestPending: a call that a signal handler or a detach leaves open is named.

@@ -18,12 +18,17 @@ type trace struct {
 	table    *fact.Trace // of -c
 	noticed  bool        // strace's own messages were seen
 	attached []int       // the processes it says it attached to
+	// attachedAt is where it says so first.
+	attachedAt fact.Ref
 }
 
 // notice takes one of strace's own messages.
-func (t *trace) notice(line []byte) {
+func (t *trace) notice(line []byte, at fact.Ref) {
 	t.noticed = true
 	if rest, ok := bytes.CutPrefix(line, []byte("strace: Process ")); ok && bytes.Contains(rest, []byte(" attached")) && len(t.attached) < 2 {
+		if len(t.attached) == 0 {
+			t.attachedAt = at
+		}
 		t.attached = append(t.attached, atoi(rest[:digits(rest)]))
 	}
 }
@@ -305,6 +310,11 @@ func (t *trace) emit() {
 			th.Errors = nil
 		}
 		analyze.Emit(t.out, th.Trace)
+	}
+	if len(t.order) == 0 && t.table == nil && len(t.attached) > 0 {
+		// strace's messages went to a file of their own: it tells whom the trace
+		// beside it is of.
+		analyze.Emit(t.out, fact.Trace{At: t.attachedAt, PID: t.attached[0]})
 	}
 	if t.table != nil && len(t.table.ByCall) > 0 {
 		analyze.Emit(t.out, *t.table)

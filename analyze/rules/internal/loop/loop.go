@@ -47,7 +47,7 @@ var processes = analyze.Derived[[]*Process]{
 func Of(p *analyze.Pass) []*Process { return processes.Of(p) }
 
 func build(p *analyze.Pass) []*Process {
-	b := &builder{hosts: join.HostsOf(p), ps: join.ProcessesOf(p), sockets: join.SocketsOf(p), of: map[*join.Process]*Process{}}
+	b := &builder{hosts: join.HostsOf(p), ps: join.ProcessesOf(p), sockets: join.SocketsOf(p), messages: map[string]int{}, of: map[*join.Process]*Process{}}
 	stacks := map[fact.ID][]*fact.Thread{}
 	traces := map[fact.ID][]*fact.Trace{}
 	for t := range fact.All[fact.Thread](p.Facts) {
@@ -55,6 +55,12 @@ func build(p *analyze.Pass) []*Process {
 	}
 	for t := range fact.All[fact.Trace](p.Facts) {
 		traces[t.At.Artifact] = append(traces[t.At.Artifact], t)
+	}
+	for id, threads := range traces {
+		// strace's messages in a file of their own, beside the trace.
+		if len(threads) == 1 && threads[0].Calls == 0 && threads[0].Unfinished == "" && threads[0].PID > 0 {
+			b.messages[stem(id)] = threads[0].PID
+		}
 	}
 	for _, a := range p.Facts.Artifacts() {
 		if threads := stacks[a.ID]; threads != nil {
@@ -74,8 +80,11 @@ type builder struct {
 	hosts   *join.Hosts
 	ps      *join.Processes
 	sockets *join.Sockets
-	of      map[*join.Process]*Process
-	all     []*Process
+	// messages are the processes that strace's own messages name, by the path of
+	// the file without its extension.
+	messages map[string]int
+	of       map[*join.Process]*Process
+	all      []*Process
 }
 
 func (b *builder) get(pr *join.Process) *Process {
@@ -126,6 +135,9 @@ func (b *builder) stack(id fact.ID, threads []*fact.Thread) {
 func (b *builder) trace(id fact.ID, threads []*fact.Trace) {
 	host := b.hosts.OfArtifact(id)
 	pid := b.named(host, id)
+	if threads[0].PID == 0 && pid == 0 {
+		pid = b.messages[stem(id)]
+	}
 	for _, t := range threads {
 		// A thread's number that is a process of its own is the main thread.
 		if pr := b.ps.Get(host, t.PID); pr != nil && t.PID > 0 && (pid == 0 || len(threads) > 1 && t.PID < pid && b.ps.Get(host, pid) == nil) {
@@ -147,6 +159,8 @@ func (b *builder) trace(id fact.ID, threads []*fact.Trace) {
 	}
 	pr.Traces = append(pr.Traces, tr)
 }
+
+func stem(id fact.ID) string { return strings.TrimSuffix(string(id), path.Ext(string(id))) }
 
 // owner is the process that a socket table names for every socket descriptor of a
 // trace that names no process itself; nil when they do not agree.
