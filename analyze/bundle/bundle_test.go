@@ -236,7 +236,7 @@ func names(t *testing.T, dir string) []string {
 	return out
 }
 
-func tarOf(t *testing.T, files ...file) []byte {
+func tarOf(t testing.TB, files ...file) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
@@ -249,7 +249,7 @@ func tarOf(t *testing.T, files ...file) []byte {
 	return buf.Bytes()
 }
 
-func zipOf(t *testing.T, method uint16, files ...file) []byte {
+func zipOf(t testing.TB, method uint16, files ...file) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	w := zip.NewWriter(&buf)
@@ -264,7 +264,7 @@ func zipOf(t *testing.T, method uint16, files ...file) []byte {
 }
 
 // through packs content with a compressor.
-func through(t *testing.T, content []byte, compressor func(io.Writer) (io.WriteCloser, error)) []byte {
+func through(t testing.TB, content []byte, compressor func(io.Writer) (io.WriteCloser, error)) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	w, err := compressor(&buf)
@@ -275,22 +275,22 @@ func through(t *testing.T, content []byte, compressor func(io.Writer) (io.WriteC
 	return buf.Bytes()
 }
 
-func gz(t *testing.T, b []byte) []byte {
+func gz(t testing.TB, b []byte) []byte {
 	t.Helper()
 	return through(t, b, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil })
 }
 
-func zst(t *testing.T, b []byte) []byte {
+func zst(t testing.TB, b []byte) []byte {
 	t.Helper()
 	return through(t, b, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) })
 }
 
-func xzOf(t *testing.T, b []byte) []byte {
+func xzOf(t testing.TB, b []byte) []byte {
 	t.Helper()
 	return through(t, b, func(w io.Writer) (io.WriteCloser, error) { return xz.NewWriter(w) })
 }
 
-func lz4Of(t *testing.T, b []byte) []byte {
+func lz4Of(t testing.TB, b []byte) []byte {
 	t.Helper()
 	return through(t, b, func(w io.Writer) (io.WriteCloser, error) { return lz4.NewWriter(w), nil })
 }

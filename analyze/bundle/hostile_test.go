@@ -284,3 +284,23 @@ func readAll(in *analyze.Input) (string, error) {
 	text, err := io.ReadAll(r)
 	return string(text), err
 }
+
+// FuzzOpen opens anything; every input must be readable to an end or say why not.
+func FuzzOpen(f *testing.F) {
+	small := []file{{"a.log", "x"}, {"b/c.log.gz", string(gz(f, []byte("y")))}}
+	packed := tarOf(f, small...)
+	for _, seed := range [][]byte{
+		packed, gz(f, packed), zst(f, packed), xzOf(f, packed), lz4Of(f, packed), []byte(bz2),
+		zipOf(f, zip.Deflate, small...), zipOf(f, zip.Store, file{"in.tar", string(packed)}),
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		b := openLimited(t, content, bundle.Limits{Bytes: 16 << 20, RatioBytes: 1 << 20, Entries: 100})
+		for _, in := range b.Inputs {
+			if in.Err == nil {
+				_, _ = readAll(in)
+			}
+		}
+	})
+}
