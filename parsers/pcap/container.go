@@ -15,7 +15,7 @@ type record struct {
 	link   int    // LINKTYPE of its interface
 	iface  int
 	offset int64 // of the record in the file
-	length int   // of the record in the file
+	length int   // of the record in the file, as far as it was looked at
 	number int   // as Wireshark counts
 	opaque bool  // a block that counts as a frame and holds no packet
 	// outbound is set where the file says that the capturing host sent it.

@@ -33,7 +33,6 @@ type decoder struct {
 	text    *[]byte // where names are copied to; nil: nowhere
 
 	p     *packet
-	rec   *record
 	depth int
 	path  []hop // tunnels around the current header
 }
@@ -83,19 +82,26 @@ func (c *cursor) trim(n int) {
 }
 
 // decode fills p from a frame and reports whether the frame was understood, up to
-// a protocol that carries no conversation.
-func (d *decoder) decode(r *record, p *packet) bool {
+// a protocol that carries no conversation. A panic in here costs one frame.
+func (d *decoder) decode(r *record, p *packet) (ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	return d.frame(r, p)
+}
+
+// frame is decode without its net, for the fuzzer.
+func (d *decoder) frame(r *record, p *packet) bool {
 	*p = packet{
 		ts: r.ts, offset: r.offset, frame: r.number, wire: int32(r.wire), length: int32(r.length),
-		iface: int32(r.iface), wscale: -1, text: nil,
+		iface: int32(r.iface), wscale: -1,
 	}
-	d.p, d.rec, d.depth, d.path = p, r, 0, d.path[:0]
-	if r.opaque {
-		return false
-	}
+	d.p, d.depth, d.path = p, 0, d.path[:0]
 	ok := d.link(r.link, cursor{r.data, max(r.wire, len(r.data))})
 	if ok && len(d.path) > 0 && (p.proto == protoTCP || p.proto == protoUDP) {
-		p.tunnel = d.tunnels.index(d.path)
+		p.tunnel = d.tunnels.number(d.path)
 	}
 	return ok
 }

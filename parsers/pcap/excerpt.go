@@ -75,7 +75,7 @@ func (e *excerpts) pass(ctx context.Context, in *analyze.Input, each func(*recor
 			}
 			return nil // what comes behind was not cited by a fact of this file
 		}
-		each(&r, &p, d.decode(&r, &p))
+		each(&r, &p, !r.opaque && d.decode(&r, &p))
 	}
 	return nil
 }

@@ -82,7 +82,8 @@ func (f *flow) reset(k flowKey, hash uint32, p *packet, from int) {
 	}
 }
 
-// guess finds the client of a flow whose start was not captured, from the ports.
+// guess finds the client of a flow whose start was not captured: from what other
+// flows said of the two ends, else from the ports.
 func (f *flow) guess(p *packet, from int) uint8 {
 	s, d := p.sport, p.dport
 	if !f.tcp {
@@ -90,6 +91,12 @@ func (f *flow) guess(p *packet, from int) uint8 {
 		if s < 1024 && d >= 1024 {
 			return uint8(1 - from)
 		}
+		return uint8(from)
+	}
+	switch p.server {
+	case hintSource:
+		return uint8(1 - from)
+	case hintDestination:
 		return uint8(from)
 	}
 	// 32768 is where Linux starts to give ports to clients, 1024 where anybody may.

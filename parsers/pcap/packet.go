@@ -10,6 +10,7 @@ type packet struct {
 	wire   int32
 	length int32 // of the record
 	iface  int32
+	server hint
 	tunnel uint16 // index into the decoder's list, 0 for none
 	proto  uint8  // 6 tcp, 17 udp, 1 or 58 icmp, 0 nothing of interest
 	ttl    uint8

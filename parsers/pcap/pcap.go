@@ -122,6 +122,9 @@ func (c *capture) skip(at int64, why string) {
 
 // frame decodes a frame into the batch of the worker that holds its flow.
 func (c *capture) frame(r *record) {
+	if r.ts == noTime && c.timed {
+		r.ts = c.last // a simple packet block between others: as late as the one before
+	}
 	if r.ts != noTime {
 		if !c.timed || r.ts < c.first {
 			c.first = r.ts
@@ -135,11 +138,11 @@ func (c *capture) frame(r *record) {
 		c.truncated++
 	}
 	p := c.tables.slot(c.dec)
-	if !c.dec.decode(r, p) {
+	switch {
+	case r.opaque:
+	case !c.dec.decode(r, p):
 		c.undecoded++
-		return
-	}
-	if p.proto != 0 {
+	case p.proto != 0:
 		c.tables.commit()
 	}
 }
@@ -173,6 +176,9 @@ func (c *capture) emit(info *fileInfo, err error) {
 	for i, fl := range flows {
 		analyze.Emit(c.out, fl.fact(id, &c.dec.tunnels))
 		flows[i] = nil // a big capture's flows need not exist twice
+		if c.out.Full() != nil {
+			break
+		}
 	}
 	for _, e := range icmp {
 		at := fact.Ref{Artifact: id, Packet: e.p.frame, Offset: e.p.offset, Len: int(e.p.length)}
@@ -188,6 +194,9 @@ func (c *capture) notes(f *fact.Capture, info *fileInfo) {
 	if f.Cut {
 		c.out.Note("the file ends inside a record, after frame %d", c.frames)
 		c.out.Partial()
+	}
+	if info.damaged > 0 {
+		c.out.Note("%d places are damaged; frames behind them are counted on from there", info.damaged)
 	}
 	if f.Evicted > 0 {
 		c.out.Note("%d flows left the table early because more than %d were open at a time", f.Evicted, maxFlows)

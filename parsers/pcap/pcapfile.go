@@ -77,9 +77,9 @@ func (f *pcapFile) next(r *record) error {
 	}
 	*r = record{
 		data: body[f.head:], wire: int(wire), ts: sec*1e9 + frac, link: f.link,
-		offset: f.src.off, length: f.head + int(caplen), number: f.number,
+		offset: f.src.off, length: kept, number: f.number,
 	}
-	f.src.pending = int64(r.length)
+	f.src.pending = int64(f.head) + int64(caplen)
 	return nil
 }
 

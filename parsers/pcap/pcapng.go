@@ -27,8 +27,9 @@ const (
 )
 
 // maxBlock is the longest block that is believed, maxInterfaces how many
-// interfaces of one section are kept.
+// interfaces of one section are kept, maxWire the longest frame.
 const (
+	maxWire       = 1 << 30
 	maxBlock      = 256 << 20
 	maxInterfaces = 4096
 )
@@ -90,7 +91,7 @@ func (f *pcapng) next(r *record) error {
 				return f.src.short()
 			}
 		}
-		at := f.src.off
+		at, shown := f.src.off, int(min(int64(len(body)), total))
 		f.src.pending = total
 		body = body[8:max(8, min(int64(len(body)), total-4))]
 		found, err := f.block(kind, body, r)
@@ -99,7 +100,7 @@ func (f *pcapng) next(r *record) error {
 		}
 		if found {
 			f.number++
-			r.offset, r.length, r.number = at, int(total), f.number
+			r.offset, r.length, r.number = at, shown, f.number
 			return nil
 		}
 	}
@@ -235,7 +236,7 @@ func (f *pcapng) packet(id int, data []byte, caplen, wire uint32, ticks uint64, 
 	}
 	i := f.ifaces[id]
 	*r = record{
-		data: data[:min(int(caplen), len(data))], wire: int(max(wire, caplen)),
+		data: data[:min(int(caplen), len(data))], wire: int(min(max(wire, caplen), maxWire)),
 		ts: i.time(ticks), link: i.link, iface: f.before + id,
 	}
 	return nil

@@ -21,7 +21,6 @@ type side struct {
 	finFrame                        int32
 	finTime                         int64
 	syns                            int32
-	synFrame                        int32
 	mss                             uint16
 	wscale                          int8 // as offered, -1: not
 	sack, timestamps, fin, rst, syn bool
@@ -96,9 +95,6 @@ func (s *side) noteTCP(p *packet, other *side) {
 	if p.flags&syn != 0 {
 		if s.syn && s.baseSeq == p.seq || !s.syn {
 			s.syns++
-		}
-		if !s.syn {
-			s.synFrame = int32(p.frame)
 		}
 		s.syn, s.mss, s.sack, s.wscale = true, p.mss, p.sackOK, p.wscale
 	}

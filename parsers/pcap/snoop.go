@@ -60,16 +60,16 @@ func (f *snoop) next(r *record) error {
 	if length < 24 || caplen > length-24 || length > maxBlock {
 		return &broken{f.src.off}
 	}
-	kept := 24 + int(min(caplen, keepBytes))
-	body := f.src.peek(kept)
-	if len(body) < kept {
+	kept := int(min(caplen, keepBytes-24))
+	body := f.src.peek(int(min(length, keepBytes)))
+	if len(body) < 24+kept {
 		return f.src.short()
 	}
 	f.number++
 	*r = record{
-		data: body[24:], wire: int(min(wire, 1<<31-1)), link: f.link, number: f.number,
+		data: body[24 : 24+kept], wire: int(min(wire, maxWire)), link: f.link, number: f.number,
 		ts:     int64(be.Uint32(h[16:]))*1e9 + int64(be.Uint32(h[20:]))*1e3,
-		offset: f.src.off, length: int(length),
+		offset: f.src.off, length: len(body),
 	}
 	f.src.pending = int64(length)
 	// The counter runs from the start of the capture and stands in every record.

@@ -6,9 +6,12 @@ import (
 	"io"
 )
 
-// bufferSize holds the largest packet that is looked at whole, and enough of them
-// that a read is cheap.
-const bufferSize = 512 << 10
+// A source starts with a buffer that stays in the cache and holds all packets of
+// common links; bufferSize holds the largest packet that is looked at whole.
+const (
+	startSize  = 64 << 10
+	bufferSize = 512 << 10
+)
 
 // keepBytes is how much of one packet is looked at. No header chain is longer,
 // and no link writes longer frames except USB and D-Bus, of which nothing is read.
@@ -24,11 +27,14 @@ type source struct {
 	pending int64
 }
 
-func newSource(r io.Reader) *source { return &source{r: bufio.NewReaderSize(r, bufferSize)} }
+func newSource(r io.Reader) *source { return &source{r: bufio.NewReaderSize(r, startSize)} }
 
 // peek shows the next n bytes, fewer at the end. They are valid until skip.
 func (s *source) peek(n int) []byte {
-	b, err := s.r.Peek(min(n, bufferSize))
+	if n > s.r.Size() && s.r.Size() < bufferSize {
+		s.r = bufio.NewReaderSize(s.r, bufferSize) // it takes over what is buffered
+	}
+	b, err := s.r.Peek(min(n, s.r.Size()))
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
 		s.err = err
 	}

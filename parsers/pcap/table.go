@@ -9,8 +9,8 @@ const shards = 16
 // packet of an old flow would look like a new one without a start.
 const (
 	maxFlows   = 1 << 19
-	maxICMP    = 4096
-	maxDNS     = 4096
+	maxICMP    = 1024 // of each table
+	maxDNS     = 1024
 	maxPending = 4096
 )
 

@@ -6,6 +6,10 @@ import "sync"
 // costs nothing per packet, few enough to stay in the cache.
 const batchSize = 512
 
+// maxBatches is how many batches of one worker exist: enough that neither side
+// waits for a short delay of the other.
+const maxBatches = 6
+
 // maxWorkers is as many as one reader can keep busy.
 const maxWorkers = 8
 
@@ -17,6 +21,7 @@ type tables struct {
 	workers []*worker
 	next    packet
 	text    []byte
+	servers servers
 	wg      sync.WaitGroup
 }
 
@@ -43,6 +48,7 @@ type worker struct {
 	in   chan *batch
 	free chan *batch
 	cur  *batch
+	made int
 	// panicked is read after the worker has ended.
 	panicked any
 }
@@ -65,12 +71,7 @@ func newTables(jobs int) *tables {
 		return t
 	}
 	for range min(jobs, maxWorkers) {
-		const ahead = 4
-		w := &worker{in: make(chan *batch, ahead), free: make(chan *batch, ahead+2)}
-		for range ahead + 1 {
-			w.free <- &batch{}
-		}
-		w.cur = &batch{}
+		w := &worker{in: make(chan *batch, maxBatches), free: make(chan *batch, maxBatches), cur: &batch{}, made: 1}
 		t.workers = append(t.workers, w)
 		t.wg.Go(func() { w.run(t) })
 	}
@@ -88,6 +89,7 @@ func (t *tables) slot(d *decoder) *packet {
 func (t *tables) commit() {
 	p := &t.next
 	hash := p.hash()
+	p.server = t.servers.hint(p, hash)
 	shard := hash % shards
 	if len(t.workers) == 0 {
 		t.all[shard].add(p, hash)
@@ -108,7 +110,15 @@ func (t *tables) commit() {
 
 func (w *worker) flush() {
 	w.in <- w.cur
-	w.cur = <-w.free
+	select {
+	case w.cur = <-w.free:
+	default:
+		if w.made < maxBatches {
+			w.cur, w.made = &batch{}, w.made+1
+		} else {
+			w.cur = <-w.free
+		}
+	}
 	w.cur.n, w.cur.text = 0, w.cur.text[:0]
 }
 

@@ -50,28 +50,30 @@ func (h hop) String() string {
 // carries a number. The list is bounded; what comes later has no path.
 type tunnelList struct {
 	paths []([]hop)
-	last  int
+	index map[string]uint16
+	key   []byte
 }
 
-const maxTunnels = 4096
+const maxTunnels = 1<<16 - 1
 
-// index is the number of a path, counted from 1.
-func (t *tunnelList) index(path []hop) uint16 {
-	if t.last > 0 && slices.Equal(t.paths[t.last-1], path) {
-		return uint16(t.last)
+// number is the number of a path, counted from 1.
+func (t *tunnelList) number(path []hop) uint16 {
+	t.key = t.key[:0]
+	for _, h := range path {
+		t.key = binary.BigEndian.AppendUint32(append(t.key, byte(h.kind)), h.id)
 	}
-	for i, have := range t.paths {
-		if slices.Equal(have, path) {
-			t.last = i + 1
-			return uint16(t.last)
-		}
+	if n, ok := t.index[string(t.key)]; ok { // allocates nothing
+		return n
 	}
 	if len(t.paths) >= maxTunnels {
 		return 0
 	}
+	if t.index == nil {
+		t.index = map[string]uint16{}
+	}
 	t.paths = append(t.paths, slices.Clone(path))
-	t.last = len(t.paths)
-	return uint16(t.last)
+	t.index[string(t.key)] = uint16(len(t.paths))
+	return uint16(len(t.paths))
 }
 
 // names lists a path for a fact.

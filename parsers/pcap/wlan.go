@@ -11,8 +11,11 @@ func (d *decoder) wlanLink(lt int, c cursor) bool {
 			return false
 		}
 		n := int(binary.LittleEndian.Uint16(c.b[2:]))
+		if n < 8 {
+			return false
+		}
 		fcs = radiotapFCS(c.b[:min(n, len(c.b))])
-		if n < 8 || !c.skip(n) {
+		if !c.skip(n) {
 			return false
 		}
 	case linkPPI:
