@@ -6,6 +6,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
@@ -57,6 +58,17 @@ type leak struct {
 	flows      []*fact.Flow
 	grown      *tables.Growth
 	services   int // other services of the process with such sockets
+	// workers are further processes of the same program that leak towards the same
+	// service.
+	workers []*join.Process
+}
+
+// who is the owner in a sentence, with the number of its fellow workers.
+func (l *leak) who() string {
+	if n := len(l.workers); n > 0 {
+		return fmt.Sprintf("%s with %s", l.Who(), tables.Count(n, "more worker"))
+	}
+	return l.Who()
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
@@ -106,8 +118,34 @@ func leaks(p *analyze.Pass, socks *join.Sockets, t *join.Table) []*leak {
 			byService[service] = l
 		}
 	}
+	out = mergeWorkers(p, out)
 	for _, l := range out {
 		l.look(p, socks)
+	}
+	return out
+}
+
+// mergeWorkers makes one leak of those of several workers of a program, where each
+// alone would be too small to count.
+func mergeWorkers(p *analyze.Pass, list []*leak) []*leak {
+	key := func(l *leak) string {
+		if l.Owner == nil || float64(len(l.Sockets)) >= p.Threshold("sockets") {
+			return ""
+		}
+		return fmt.Sprintf("%s %s %t", l.Owner.Name(), l.Service, l.Client)
+	}
+	first := map[string]*leak{}
+	var out []*leak
+	for _, l := range list {
+		k := key(l)
+		have := first[k]
+		if k == "" || have == nil {
+			out = append(out, l)
+			first[k] = l
+			continue
+		}
+		have.Sockets = append(have.Sockets, l.Sockets...)
+		have.workers = append(have.workers, l.Owner)
 	}
 	return out
 }
@@ -130,7 +168,7 @@ func (l *leak) look(p *analyze.Pass, socks *join.Sockets) {
 	}
 	l.total = len(l.Sockets)
 	for _, k := range socks.Shown(l.table) {
-		same := l.Owner != nil && k.Owner() == l.Owner || l.Owner == nil && !l.Client && k.Local == l.Service || l.Owner == nil && l.Client && k.Remote == l.Service
+		same := l.Owner != nil && (k.Owner() == l.Owner || k.Owner() != nil && slices.Contains(l.workers, k.Owner())) || l.Owner == nil && !l.Client && k.Local == l.Service || l.Owner == nil && l.Client && k.Remote == l.Service
 		if same && k.Proto == "tcp" && k.State != fact.StateCloseWait && k.State != fact.StateListen && k.State != fact.StateTimeWait {
 			l.total++
 		}
@@ -191,12 +229,15 @@ func report(p *analyze.Pass, l *leak) {
 	}
 	f := analyze.Finding{
 		Subject:    l.Subject(join.HostsOf(p)),
-		Title:      fmt.Sprintf("%s does not close its connections: %s %s are in CLOSE_WAIT, closed by the peer only", upper(l.Who()), tables.Count(n, "socket"), where),
+		Title:      fmt.Sprintf("%s does not close its connections: %s %s are in CLOSE_WAIT, closed by the peer only", upper(l.who()), tables.Count(n, "socket"), where),
 		Severity:   analyze.Low,
 		Confidence: analyze.Possible,
 		Entities:   l.Entities(),
 		Fix: "Close the connection on every path: when reading ends (EOF, 'end', a read of 0 bytes) and on errors. In Node, a server with allowHalfOpen must " +
 			"call end() itself; in Go, defer conn.Close() and close response bodies; give reads a deadline so that a stuck reader ends too.",
+	}
+	for _, w := range l.workers[:min(len(l.workers), 8)] {
+		f.Entities = append(f.Entities, w.Entity())
 	}
 	f.Detail = l.detail()
 	captured := float64(len(l.flows)) >= p.Threshold("flows")

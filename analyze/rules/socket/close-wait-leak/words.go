@@ -15,7 +15,7 @@ func (l *leak) detail() string {
 	n := len(l.Sockets)
 	b := &strings.Builder{}
 	fmt.Fprintf(b, "The kernel holds a connection in CLOSE_WAIT from the peer's FIN until the local program calls close. No timer ends the state: only the program can. "+
-		"%d of %s %s are in it.", n, tables.Count(l.total, "socket"), ofWhom(l.Group))
+		"%d of %s %s are in it.", n, tables.Count(l.total, "socket"), l.ofWhom())
 	var parts []string
 	if l.eof > 0 {
 		parts = append(parts, fmt.Sprintf("%d have an empty receive queue, so the program saw the end of the stream and did not close", l.eof))
@@ -50,11 +50,11 @@ func (l *leak) detail() string {
 	return b.String()
 }
 
-func ofWhom(g *tables.Group) string {
-	if pr := g.Process(); pr != nil {
-		return "of " + pr.String()
+func (l *leak) ofWhom() string {
+	if l.Process() != nil {
+		return "of " + l.who()
 	}
-	return "with " + g.Service.String()
+	return "with " + l.Service.String()
 }
 
 // mirror counts the other ends that are seen on the same host.

@@ -22,6 +22,7 @@ var doc string
 func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: "socket/port-conflict", Title: "port held by another program", Doc: doc, Severity: analyze.High,
+		After: []string{logRule},
 		Needs: []fact.Kind{"socket_table"},
 		Wants: []fact.Kind{"socket", "log_event", "log"},
 		ExplainedBy: []analyze.Mechanism{
@@ -34,6 +35,10 @@ func Rule() *analyze.Rule {
 		Run: run,
 	}
 }
+
+// logRule reports every log that complains; a complaint that is settled here is
+// explained by what was found.
+const logRule = "log/resource-errno"
 
 // conflict is one port that one program wanted and another one has.
 type conflict struct {

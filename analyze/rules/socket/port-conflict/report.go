@@ -84,6 +84,13 @@ func report(p *analyze.Pass, c *conflict) {
 	f.From, _, _ = clocks.UTC(first.At.Artifact, first.Time)
 	f.To, _, _ = clocks.UTC(last.At.Artifact, last.Time)
 	p.Report(f)
+	for _, effect := range p.Findings(logRule) {
+		if slices.ContainsFunc(effect.Evidence, func(e analyze.Evidence) bool {
+			return slices.ContainsFunc(c.events, func(own *fact.LogEvent) bool { return own.At == e.Ref })
+		}) {
+			p.Explains(p.IDOf(f.Subject), effect.ID)
+		}
+	}
 }
 
 func (c *conflict) detail(p *analyze.Pass) string {
