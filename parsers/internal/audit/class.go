@@ -56,10 +56,11 @@ func (a *Assembler) classify(g *group) class {
 		}
 	}
 	body := g.body(*call)
-	c := a.callClass(rawField(body, "arch="), rawField(body, "syscall="))
-	failed := bytes.Equal(rawField(body, "success="), []byte("no"))
+	h := callHead(body)
+	c := a.callClass(h.arch, h.call)
+	failed := string(h.success) == "no"
 	if failed {
-		switch exit := rawField(body, "exit="); {
+		switch exit := h.exit; {
 		case string(exit) == "-13" || string(exit) == "-1" || bytes.HasPrefix(exit, []byte("EACCES")) || bytes.HasPrefix(exit, []byte("EPERM")):
 			if c != classSignal {
 				return classDenied
@@ -79,6 +80,38 @@ func (a *Assembler) classify(g *group) class {
 		return classOther
 	}
 	return c
+}
+
+// head is how a SYSCALL record begins; interpreted records begin alike.
+type head struct{ arch, call, success, exit []byte }
+
+// callHead reads the first words of a SYSCALL record and stops at the arguments.
+func callHead(body []byte) (h head) {
+	for len(body) > 0 {
+		word := body
+		if i := bytes.IndexByte(body, ' '); i >= 0 {
+			word, body = body[:i], body[i+1:]
+		} else {
+			body = nil
+		}
+		eq := bytes.IndexByte(word, '=')
+		if eq < 0 {
+			continue
+		}
+		switch string(word[:eq]) {
+		case "arch":
+			h.arch = word[eq+1:]
+		case "syscall":
+			h.call = word[eq+1:]
+		case "success":
+			h.success = word[eq+1:]
+		case "exit":
+			h.exit = word[eq+1:]
+		case "a0", "items", "ppid", "pid":
+			return h
+		}
+	}
+	return h
 }
 
 // callClass is the class that a system call belongs to when it succeeds.

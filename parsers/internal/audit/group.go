@@ -12,8 +12,8 @@ const (
 	maxEventBytes = 1 << 20 // records of one event beyond this are dropped
 	waitSeconds   = 2       // as auditd's end_of_event_timeout
 
-	keepExecs  = 16 << 10
-	keepDenied = 16 << 10
+	keepExecs  = 8 << 10
+	keepDenied = 8 << 10
 	keepProbes = 4 << 10
 	keepOthers = 4 << 10
 

@@ -201,6 +201,9 @@ func death(p *analyze.Pass, host string, e *fact.KernelEvent, f *analyze.Finding
 		if h.Of(l.At) == host && slices.Contains(l.PIDs, e.PID) && slices.Contains(l.Signs, fact.SignStop) &&
 			(l.Signal == "SIGKILL" || strings.Contains(l.Text, "137") || strings.Contains(strings.ToLower(l.Text), "oom")) {
 			f.Evidence = append(f.Evidence, join.CiteLog(c, l, "its end as the program's log sees it"))
+			if at, _, ok := c.UTC(l.At.Artifact, l.Time); ok && f.From.IsZero() {
+				f.From, f.To = at, at // the kernel log only counts from boot
+			}
 			return
 		}
 	}
