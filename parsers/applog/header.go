@@ -315,18 +315,8 @@ func (h *header) word(b []byte, stamped bool) int {
 			return n
 		}
 	}
-	if !stamped && h.level == levelNone {
-		if i := bytes.IndexByte(w, ':'); i > 0 && upper(w[:i]) { // ERROR:name:message
-			if l := levelWord(w[:i]); l != levelNone {
-				h.level = l
-				rest := w[i+1:]
-				if j := bytes.IndexByte(rest, ':'); j > 0 {
-					h.source = rest[:j]
-					return i + 1 + j + 1
-				}
-				return i + 1
-			}
-		}
+	if k := h.pythonDefault(w); !stamped && k > 0 {
+		return k
 	}
 	if string(w) == "stderr" || string(w) == "stdout" { // containerd: "stderr F "
 		if len(b) > n+2 && (b[n+1] == 'F' || b[n+1] == 'P') && b[n+2] == ' ' {
@@ -345,20 +335,8 @@ func (h *header) word(b []byte, stamped bool) int {
 		h.source = w[:i]
 		return n
 	}
-	if i := bytes.IndexByte(w, '['); i > 0 && name(w[:i]) { // proxy[3286] or sshd[12]:
-		if k := digits(w[i+1:]); k > 0 && k < 8 && i+1+k < len(w) && w[i+1+k] == ']' && len(w) <= i+k+3 && (k > 1 || colon) {
-			h.source, h.pid = w[:i], atoi(w[i+1:i+1+k])
-			if k < 3 && !colon {
-				// pool[3] is an index; only a colon makes a small number a pid.
-				h.source, h.pid = w, 0
-			}
-			return n
-		}
-		if bytes.HasSuffix(w, []byte("]")) && digits(w[i+1:]) == len(w)-i-2 {
-			h.source = w
-			return n
-		}
-		return 0
+	if i := bytes.IndexByte(w, '['); i > 0 && name(w[:i]) {
+		return h.indexed(w, i, colon)
 	}
 	switch {
 	case fileLine(bare):
@@ -378,4 +356,37 @@ func (h *header) word(b []byte, stamped bool) int {
 		return n + 2
 	}
 	return 0
+}
+
+// pythonDefault reads "ERROR:name:message" and returns what it takes.
+func (h *header) pythonDefault(w []byte) int {
+	i := bytes.IndexByte(w, ':')
+	if i <= 0 || h.level != levelNone || !upper(w[:i]) {
+		return 0
+	}
+	l := levelWord(w[:i])
+	if l == levelNone {
+		return 0
+	}
+	h.level = l
+	if j := bytes.IndexByte(w[i+1:], ':'); j > 0 {
+		h.source = w[i+1 : i+1+j]
+		return i + 1 + j + 1
+	}
+	return i + 1
+}
+
+// indexed reads "proxy[3286]", "sshd[12]:" and "pool[3]", whose bracket stands at
+// i. A small number without a colon is an index, not a process.
+func (h *header) indexed(w []byte, i int, colon bool) int {
+	k := digits(w[i+1:])
+	if k == 0 || k > 7 || i+1+k >= len(w) || w[i+1+k] != ']' || len(w) > i+k+3 {
+		return 0
+	}
+	if k < 3 && !colon {
+		h.source = w
+		return len(w)
+	}
+	h.source, h.pid = w[:i], atoi(w[i+1:i+1+k])
+	return len(w)
 }

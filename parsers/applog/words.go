@@ -18,63 +18,33 @@ func (r *reader) word(msg []byte, i, n int, l level) {
 			return
 		}
 	}
+	r.operand(msg, i, n)
 	// key=value names a number or a setting, and says nothing by its key alone.
-	key := next == '='
-	switch string(w) {
-	case "pid", "process", "child", "pids", "kill":
-		m.pidAfter(low, i, n, string(w))
-	case "errno":
-		m.errnoAfter(low, i+n)
-	case "syscall":
-		m.syscallAfter(low, i+n)
-	case "signal":
-		m.signalAfter(low, i+n)
-	case "status":
-		m.statusAfter(msg, i+n)
-	case "port":
-		if next == ' ' || next == '=' {
-			m.addrs.port(msg, i+n)
-		}
-	}
-	if key {
+	if next == '=' {
 		return
 	}
+	m.signs |= wordSigns[string(w)]
 	switch string(w) {
 	case "timeout", "timeouts":
-		if states := next != ':' && next != ')' && next != ',' && !bytes.HasPrefix(low[i+n:], []byte(" =")); l >= levelWarn || states && verbBefore(low, i) || bytes.HasPrefix(low[i+n:], []byte(" waiting")) || bytes.HasPrefix(low[i+n:], []byte(" after")) {
+		if l >= levelWarn || m.states(low, i, n) {
 			m.signs |= hasTimeout
 		}
-	case "timeouterror", "timeoutexception", "sockettimeoutexception", "esockettimedout", "unresponsive", "connecttimeoutexception", "readtimeout", "connecttimeout":
-		m.signs |= hasTimeout
 	case "listening", "listen", "listens":
-		m.signs |= hasListen
 		m.addrs.listening = true
 	case "serving", "bound", "running", "available", "accepting", "server":
 		m.addrs.serving = true
-	case "connected", "disconnected", "accepted", "accept", "connection", "connecting", "reconnect", "reconnected", "reconnecting", "session", "opened", "closed", "established":
-		m.signs |= hasConnect
 	case "registered", "register", "registering", "joined", "join", "joining", "subscribed", "subscribe", "subscriber", "consumer", "member", "discovered", "deregistered", "unregistered", "unregister":
-		m.signs |= hasPeer
 		m.addrs.peer = true
 	case "worker", "workers", "forked", "forking", "fork", "spawned", "spawn", "app", "app_worker", "agent", "instance":
 		m.child = true
-		if string(w) == "forked" || string(w) == "spawned" || string(w) == "forking" {
-			m.signs |= hasStart
-		}
 	case "started", "starting", "online", "booted", "booting", "launched", "launching", "restarted", "restarting", "reload", "reloading", "recycling", "ready", "startup":
 		if !request(low[i+n:]) {
 			m.signs |= hasStart
 		}
-	case "stopped", "stopping", "exit", "exited", "exiting", "shutdown", "shutting", "died", "dead", "terminated", "terminating", "killed", "killing", "crashed", "crash", "aborted", "draining", "offline":
-		m.signs |= hasStop
 	case "closing":
 		if m.signal != "" {
 			m.signs |= hasStop
 		}
-	case "panic", "traceback", "unhandled", "uncaught", "segfault", "sigsegv", "unhandledrejection":
-		m.signs |= hasError
-	case "outofmemoryerror", "oomkilled", "oomkill":
-		m.signs |= hasOOM
 	case "error", "errors", "failed", "failure", "fatal", "cannot", "unable", "exception", "refused", "rejected", "failing":
 		if l <= levelNone && !counted(low, i, n) {
 			m.signs |= hasError
@@ -84,6 +54,57 @@ func (r *reader) word(msg []byte, i, n int, l level) {
 			m.signs |= hasError
 		}
 	}
+}
+
+// wordSigns are words that mean the same wherever they stand.
+var wordSigns = map[string]signs{
+	"timeouterror": hasTimeout, "timeoutexception": hasTimeout, "sockettimeoutexception": hasTimeout, "esockettimedout": hasTimeout,
+	"unresponsive": hasTimeout, "connecttimeoutexception": hasTimeout, "readtimeout": hasTimeout, "connecttimeout": hasTimeout,
+	"listening": hasListen, "listen": hasListen, "listens": hasListen,
+	"connected": hasConnect, "disconnected": hasConnect, "accepted": hasConnect, "accept": hasConnect, "connection": hasConnect,
+	"connecting": hasConnect, "reconnect": hasConnect, "reconnected": hasConnect, "reconnecting": hasConnect, "session": hasConnect,
+	"opened": hasConnect, "closed": hasConnect, "established": hasConnect,
+	"registered": hasPeer, "register": hasPeer, "registering": hasPeer, "joined": hasPeer, "join": hasPeer, "joining": hasPeer, "subscribed": hasPeer,
+	"subscribe": hasPeer, "subscriber": hasPeer, "consumer": hasPeer, "member": hasPeer, "discovered": hasPeer, "deregistered": hasPeer,
+	"unregistered": hasPeer, "unregister": hasPeer,
+	"forked": hasStart, "spawned": hasStart, "forking": hasStart,
+	"stopped": hasStop, "stopping": hasStop, "exit": hasStop, "exited": hasStop, "exiting": hasStop, "shutdown": hasStop, "shutting": hasStop,
+	"died": hasStop, "dead": hasStop, "terminated": hasStop, "terminating": hasStop, "killed": hasStop, "killing": hasStop, "crashed": hasStop,
+	"crash": hasStop, "aborted": hasStop, "draining": hasStop, "offline": hasStop,
+	"panic": hasError, "traceback": hasError, "unhandled": hasError, "uncaught": hasError, "segfault": hasError, "sigsegv": hasError, "unhandledrejection": hasError,
+	"outofmemoryerror": hasOOM, "oomkilled": hasOOM, "oomkill": hasOOM,
+}
+
+// operand reads what follows a word that wants a value: pid 812, errno: -104.
+func (r *reader) operand(msg []byte, i, n int) {
+	m, low := &r.m, r.low
+	switch w := string(low[i : i+n]); w {
+	case "pid", "process", "child", "pids", "kill":
+		m.pidAfter(low, i, n, w)
+	case "errno":
+		m.errnoAfter(low, i+n)
+	case "syscall":
+		m.syscallAfter(low, i+n)
+	case "signal":
+		m.signalAfter(low, i+n)
+	case "status":
+		m.statusAfter(msg, i+n)
+	case "port":
+		if next := byteAt(msg, i+n); next == ' ' || next == '=' {
+			m.addrs.port(msg, i+n)
+		}
+	}
+}
+
+// states reports whether "timeout" at i says that one happened, rather than naming
+// a setting: "rpc callback timeout", "timeout waiting for".
+func (m *marks) states(low []byte, i, n int) bool {
+	rest := low[i+n:]
+	if bytes.HasPrefix(rest, []byte(" waiting")) || bytes.HasPrefix(rest, []byte(" after")) {
+		return true
+	}
+	next := byteAt(low, i+n)
+	return next != ':' && next != ')' && next != ',' && !bytes.HasPrefix(rest, []byte(" =")) && verbBefore(low, i)
 }
 
 // upperWord takes errno symbols and signal names.

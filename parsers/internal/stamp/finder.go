@@ -28,13 +28,20 @@ type Finder struct {
 // maxLead is how many words may precede a stamp: an access log has three.
 const maxLead = 4
 
+// tally counts what the first lines of a file show.
+type tally struct {
+	lines, epochs, clocks, dates int
+	leads                        [maxLead + 1]int
+	// numeric dates, whether one can only be day first, whether any tells the order
+	numeric       int
+	swapped, told bool
+}
+
 // Detect looks at the lines of head, at most 400 of them.
 func Detect(head []byte) Finder {
 	var f Finder
-	var counts [maxLead + 1]int
-	lines, epochs, clocks, dates := 0, 0, 0, 0
-	numeric, swapped, told := 0, false, false
-	for len(head) > 0 && lines < 400 {
+	var t tally
+	for len(head) > 0 && t.lines < 400 {
 		line := head
 		if i := bytes.IndexByte(head, '\n'); i >= 0 {
 			line, head = head[:i], head[i+1:]
@@ -44,59 +51,68 @@ func Detect(head []byte) Finder {
 		if len(line) == 0 || line[0] == ' ' || line[0] == '\t' || line[0] == '}' || line[0] == ')' {
 			continue
 		}
-		lines++
-		for lead := range maxLead + 1 {
-			from := skip(line, lead)
-			if from < 0 {
-				break
-			}
-			s, n := Parse(line[from:], Unknown)
-			if n == 0 {
-				continue
-			}
-			switch {
-			case s.Epoch:
-				epochs++
-			case s.Clock:
-				clocks++
-			default:
-				dates++
-			}
-			if c := at(line, from+2); (c == '/' || c == '-' || c == '.' || at(line, from+1) == '/') && !letter(at(line, from+3)) && !s.Epoch && !s.Clock {
-				numeric++
-				if s.DayFirst {
-					swapped = true
-				}
-				told = told || s.Month > 12 || s.Day > 12
-			}
-			counts[lead]++
-			if lead == 0 && f.maskLen == 0 {
-				f.setMask(line[:from+n], from)
-			}
-			break
+		f.look(&t, line)
+	}
+	if t.lines > 0 {
+		f.settle(&t)
+	}
+	return f
+}
+
+// look counts one line.
+func (f *Finder) look(t *tally, line []byte) {
+	t.lines++
+	for lead := range maxLead + 1 {
+		from := skip(line, lead)
+		if from < 0 {
+			return
 		}
+		s, n := Parse(line[from:], Unknown)
+		if n == 0 {
+			continue
+		}
+		switch {
+		case s.Epoch:
+			t.epochs++
+		case s.Clock:
+			t.clocks++
+		default:
+			t.dates++
+			// 11/21/2026 and 1/2/2026, not 2026-11-21 and 21-Nov-2026.
+			if c := at(line, from+2); (c == '/' || c == '-' || c == '.' || at(line, from+1) == '/') && !letter(at(line, from+3)) {
+				t.numeric++
+				t.swapped = t.swapped || s.DayFirst
+				t.told = t.told || s.Day > 12
+			}
+		}
+		t.leads[lead]++
+		if lead == 0 && f.maskLen == 0 {
+			f.setMask(line[:from+n], from)
+		}
+		return
 	}
-	if lines == 0 {
-		return f
-	}
-	f.Stamped = dates
-	f.epoch = epochs > dates && epochs*2 > lines
-	f.clock = !f.epoch && clocks > dates && clocks*3 > lines
+}
+
+// settle draws the conclusions from the counts.
+func (f *Finder) settle(t *tally) {
+	f.Stamped = t.dates
+	f.epoch = t.epochs > t.dates && t.epochs*2 > t.lines
+	f.clock = !f.epoch && t.clocks > t.dates && t.clocks*3 > t.lines
 	switch {
 	case f.epoch:
-		f.Stamped = epochs
+		f.Stamped = t.epochs
 	case f.clock:
-		f.Stamped = clocks
+		f.Stamped = t.clocks
 	}
-	if numeric > 0 {
-		f.order, f.Ambiguous = MonthFirst, !told
-		if swapped {
+	if t.numeric > 0 {
+		f.order, f.Ambiguous = MonthFirst, !t.told
+		if t.swapped {
 			f.order = DayFirst
 		}
 	}
 	found := 0
-	for lead, c := range counts {
-		if (lead == 0 || c*5 >= lines) && int(f.n) < len(f.leads) {
+	for lead, c := range t.leads {
+		if (lead == 0 || c*5 >= t.lines) && int(f.n) < len(f.leads) {
 			f.leads[f.n] = int8(lead)
 			f.n++
 			found += c
@@ -104,14 +120,13 @@ func Detect(head []byte) Finder {
 	}
 	// Dates in the middle of a few lines are no stamps.
 	f.Stamped = min(f.Stamped, found)
-	f.Share = float64(f.Stamped) / float64(lines)
+	f.Share = float64(f.Stamped) / float64(t.lines)
 	// The most common lead first; with few candidates an exchange is enough.
 	for i := int(f.n) - 1; i > 0; i-- {
-		if counts[f.leads[i]] > counts[f.leads[i-1]] {
+		if t.leads[f.leads[i]] > t.leads[f.leads[i-1]] {
 			f.leads[i], f.leads[i-1] = f.leads[i-1], f.leads[i]
 		}
 	}
-	return f
 }
 
 // Find returns the stamp of a line and where it stands. to is zero if the line

@@ -109,20 +109,15 @@ func (c *candidate) report(port *silentPort, s *served) {
 	if len(io) > 0 {
 		detail = append(detail, "The trace shows the requests being read and nothing being written back to the same connection.")
 	}
-	if other, ev := s.answering(c, port); other != "" {
-		detail = append(detail, other)
-		f.Evidence = append(f.Evidence, ev...)
+	add := func(words string, ev []analyze.Evidence) {
+		if words != "" {
+			detail, f.Evidence = append(detail, words), append(f.Evidence, ev...)
+		}
 	}
+	add(s.answering(c, port))
 	queue, qev := c.queue(port)
-	if queue != "" {
-		detail = append(detail, queue)
-		f.Evidence = append(f.Evidence, qev...)
-	}
-	before, bev := c.before(port)
-	if before != "" {
-		detail = append(detail, before)
-		f.Evidence = append(f.Evidence, bev...)
-	}
+	add(queue, qev)
+	add(c.before(port))
 	if named.Artifact != "" {
 		f.Evidence = append(f.Evidence, named)
 	}
