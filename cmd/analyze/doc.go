@@ -80,6 +80,9 @@
 // Encrypted zip entries, 7-Zip and RAR archives are listed and not read. Links in
 // archives and directories are not followed.
 //
+// It runs on Linux and macOS; the library that parses audit records does not build
+// on Windows.
+//
 // Confidence is one of three words and no probability; thresholds are defaults
 // that `analyze rules explain` shows.
 package main
