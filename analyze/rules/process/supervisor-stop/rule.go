@@ -54,10 +54,11 @@ func run(_ context.Context, p *analyze.Pass) error {
 		}
 		groups[key] = append(groups[key], e)
 	}
+	told := map[fact.Ref]bool{} // statements that stand in a finding already
 	for _, key := range order {
-		report(p, groups[key])
+		report(p, groups[key], told)
 	}
-	statements(p)
+	statements(p, told)
 	return nil
 }
 
@@ -68,7 +69,7 @@ func first(k *join.Kill) *join.Process {
 	return k.Targets[0]
 }
 
-func report(p *analyze.Pass, stops []*join.Episode) {
+func report(p *analyze.Pass, stops []*join.Episode, told map[fact.Ref]bool) {
 	e := stops[0]
 	k := e.Root
 	story := e.Tell(p)
@@ -109,6 +110,13 @@ func report(p *analyze.Pass, stops []*join.Episode) {
 		severe = true
 	}
 	f.Evidence = append(f.Evidence, ownWords(p, e)...)
+	if why, at, ok := reason(p, e); ok {
+		f.Title += ": " + why
+		detail = append(detail, "The manager says why: "+why+".")
+		f.Evidence = append(f.Evidence, at)
+		told[at.Ref] = true
+		severe = severe || story.Harm != ""
+	}
 	if severe {
 		f.Severity = analyze.High
 	} else {
@@ -164,6 +172,35 @@ func ownWords(p *analyze.Pass, e *join.Episode) []analyze.Evidence {
 	return out
 }
 
+// reason is what a manager's log says around the stop that made it act.
+func reason(p *analyze.Pass, e *join.Episode) (why string, at analyze.Evidence, ok bool) {
+	h, c := join.HostsOf(p), join.ClocksOf(p)
+	for l := range fact.All[fact.LogEvent](p.Facts) {
+		if h.Of(l.At) != e.Root.Host || !manager(l) && !slices.Contains(e.Root.Sender.Logs, l.At.Artifact) {
+			continue
+		}
+		when, _, known := c.UTC(l.At.Artifact, l.Time)
+		if gap := when.Sub(e.Root.At); !known || e.Root.At.IsZero() || gap < -time.Minute || gap > 3*time.Second {
+			continue
+		}
+		if s, ok := stated(l.Text); ok {
+			return s.why, join.CiteLog(c, l, "why the manager acted: %s", l.Text), true
+		}
+	}
+	return "", at, false
+}
+
+// stated finds the statement that a text makes.
+func stated(text string) (statement, bool) {
+	low := strings.ToLower(text)
+	for _, s := range statementsOf {
+		if !slices.ContainsFunc(s.all, func(w string) bool { return !strings.Contains(low, w) }) {
+			return s, true
+		}
+	}
+	return statement{}, false
+}
+
 // statement is a manager's own sentence that it ended a service because it had to.
 type statement struct {
 	all []string // words that must all be there, lower case
@@ -178,45 +215,46 @@ var statementsOf = [...]statement{
 	{[]string{"failed liveness probe"}, "its liveness probe failed"},
 	{[]string{"max_memory_restart"}, "it exceeded the manager's memory limit"},
 	{[]string{"exceed", "memory", "restart"}, "it exceeded the manager's memory limit"},
+	{[]string{"exceed", "memory", "limit"}, "it exceeded the manager's memory limit"},
+	{[]string{"failed", "health check"}, "its health check failed"},
 }
 
 // statements reports what managers say in logs where no audit trail shows it.
-func statements(p *analyze.Pass) {
+func statements(p *analyze.Pass, told map[fact.Ref]bool) {
 	c := join.ClocksOf(p)
 	h := join.HostsOf(p)
 	seen := map[string]bool{}
 	for l := range fact.All[fact.LogEvent](p.Facts) {
-		low := strings.ToLower(l.Text)
-		for _, s := range statementsOf {
-			if slices.ContainsFunc(s.all, func(w string) bool { return !strings.Contains(low, w) }) || !manager(l) {
-				continue
+		said, ok := stated(l.Text)
+		if !ok || !manager(l) {
+			continue
+		}
+		unit := unitOf(l.Text)
+		key := h.Of(l.At) + "\x00" + unit + "\x00" + said.why
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		f := analyze.Finding{
+			Subject:  h.Prefix(h.Of(l.At)) + "service " + unit,
+			Title:    fmt.Sprintf("The process manager ended %s: %s", unit, said.why),
+			Detail:   fmt.Sprintf("The manager says so itself: %s", l.Text),
+			Severity: analyze.Medium, Confidence: analyze.Likely,
+			Evidence: []analyze.Evidence{join.CiteLog(c, l, "the manager's own words")},
+			Entities: []analyze.Entity{{Kind: join.KindUnit, Key: h.Of(l.At) + "/" + unit, Name: unit}},
+			Fix:      "Find why the service did not answer in time before raising the manager's limit.",
+		}
+		if at, _, ok := c.UTC(l.At.Artifact, l.Time); ok {
+			f.From, f.To = at, at
+		}
+		ps := join.ProcessesOf(p)
+		for _, pid := range l.PIDs {
+			if pr := ps.Get(h.Of(l.At), pid); pr != nil {
+				f.Entities = append(f.Entities, pr.Entity())
 			}
-			unit := unitOf(l.Text)
-			key := h.Of(l.At) + "\x00" + unit + "\x00" + s.why
-			if seen[key] {
-				break
-			}
-			seen[key] = true
-			f := analyze.Finding{
-				Subject:  h.Prefix(h.Of(l.At)) + "service " + unit,
-				Title:    fmt.Sprintf("The process manager ended %s: %s", unit, s.why),
-				Detail:   fmt.Sprintf("The manager says so itself: %s", l.Text),
-				Severity: analyze.Medium, Confidence: analyze.Likely,
-				Evidence: []analyze.Evidence{join.CiteLog(c, l, "the manager's own words")},
-				Entities: []analyze.Entity{{Kind: join.KindUnit, Key: h.Of(l.At) + "/" + unit, Name: unit}},
-				Fix:      "Find why the service did not answer in time before raising the manager's limit.",
-			}
-			if at, _, ok := c.UTC(l.At.Artifact, l.Time); ok {
-				f.From, f.To = at, at
-			}
-			ps := join.ProcessesOf(p)
-			for _, pid := range l.PIDs {
-				if pr := ps.Get(h.Of(l.At), pid); pr != nil {
-					f.Entities = append(f.Entities, pr.Entity())
-				}
-			}
+		}
+		if !told[l.At] {
 			p.Report(f)
-			break
 		}
 	}
 }
