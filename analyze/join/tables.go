@@ -35,6 +35,42 @@ func (s *Sockets) Showing(host, state string) *Table {
 	return best
 }
 
+// Views are the tables to look at for a TCP state: the one of Showing, and further
+// ones of the same moment that show other sockets, as tables of another network
+// namespace do. Each is to be judged by itself.
+func (s *Sockets) Views(host, state string) []*Table {
+	best := s.Showing(host, state)
+	if best == nil {
+		return nil
+	}
+	out := []*Table{best}
+	for _, t := range s.Tables {
+		if t.Host == host && t.Moment == best.Moment && t != best && t.shows(state) && t.Meta.Filter != FilterLsof && s.mostlyNew(t, out) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// newShare is the share of a table's connections that no other table may have for
+// it to count as one of other sockets.
+const newShare = 0.8
+
+// mostlyNew reports whether a table shows connections that those in known do not.
+func (s *Sockets) mostlyNew(t *Table, known []*Table) bool {
+	all, fresh := 0, 0
+	for _, k := range s.Shown(t) {
+		if !k.Remote.IsValid() {
+			continue
+		}
+		all++
+		if !slices.ContainsFunc(known, func(o *Table) bool { return k.RowIn(o) != nil }) {
+			fresh++
+		}
+	}
+	return all > 0 && float64(fresh) >= newShare*float64(all)
+}
+
 func (t *Table) shows(state string) bool {
 	switch t.Meta.Filter {
 	case "", FilterLsof:

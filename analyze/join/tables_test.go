@@ -108,3 +108,20 @@ func TestOpenerOfAnAddress(t *testing.T) {
 	require.Equal(t, 12, o.Process.PID, "who owns a connection opened it")
 	require.Equal(t, analyze.Confirmed, o.Link.Sure)
 }
+
+func TestViewsOfNamespaces(t *testing.T) {
+	var w world
+	same := func(id fact.ID) {
+		w.fullTable(id, func(*fact.SocketTable) {}, func() {
+			w.socket(id, fact.StateCloseWait, "127.0.0.1", "80", "127.0.0.1", "50001", 0)
+			w.socket(id, fact.StateCloseWait, "127.0.0.1", "80", "127.0.0.1", "50002", 0)
+		})
+	}
+	same("ss_tan.txt")
+	same("netstat_tan.txt")
+	w.fullTable("ss_netns_blue.txt", func(*fact.SocketTable) {}, func() {
+		w.socket("ss_netns_blue.txt", fact.StateCloseWait, "10.0.0.1", "81", "10.0.0.2", "50001", 0)
+	})
+	views := derive(&w, &sockets).Views("", fact.StateCloseWait)
+	require.Len(t, views, 2, "two tables of the same sockets are one view, another namespace is another")
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -203,4 +204,12 @@ func Verb(n int, verb string) string {
 		return verb + "s"
 	}
 	return verb
+}
+
+// Sentence begins a sentence with a phrase. A host's name before it keeps its case.
+func Sentence(phrase string) string {
+	if phrase == "" || strings.Contains(strings.SplitN(phrase, " ", 2)[0], ":") {
+		return phrase
+	}
+	return strings.ToUpper(phrase[:1]) + phrase[1:]
 }

@@ -163,7 +163,7 @@ func report(p *analyze.Pass, u *usage, limit int, sev analyze.Severity, conf ana
 		Entities: []analyze.Entity{u.proc.Entity()},
 		Fix:      "Find what keeps descriptors open and close it; raise the limit (LimitNOFILE, ulimit -n) only when the number is what the service really needs.",
 	}
-	who := strings.ToUpper(u.proc.String()[:1]) + u.proc.String()[1:]
+	who := tables.Sentence(u.proc.String())
 	switch {
 	case len(u.errors) > 0 && limit > 0:
 		f.Title = fmt.Sprintf("%s has no file descriptor left (EMFILE): %d are open, the limit is %d", who, u.open(), limit)

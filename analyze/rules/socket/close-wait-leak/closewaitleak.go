@@ -7,7 +7,6 @@ import (
 	_ "embed"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -75,17 +74,15 @@ func run(_ context.Context, p *analyze.Pass) error {
 	socks := join.SocketsOf(p)
 	judged := false
 	for _, host := range tables.Hosts(socks) {
-		t := socks.Showing(host, fact.StateCloseWait)
-		if t == nil {
-			continue
-		}
-		judged = true
-		for _, l := range leaks(p, socks, t) {
-			if l.enough(p) {
-				report(p, l)
+		for _, t := range socks.Views(host, fact.StateCloseWait) {
+			judged = true
+			for _, l := range leaks(p, socks, t) {
+				if l.enough(p) {
+					report(p, l)
+				}
 			}
+			peers(p, socks, t)
 		}
-		peers(p, socks, t)
 	}
 	if !judged {
 		p.Skip("no table shows connections, only listeners", "ss -tanpoe > ss_tanpoe.txt")
@@ -229,7 +226,7 @@ func report(p *analyze.Pass, l *leak) {
 	}
 	f := analyze.Finding{
 		Subject:    l.Subject(join.HostsOf(p)),
-		Title:      fmt.Sprintf("%s does not close its connections: %s %s are in CLOSE_WAIT, closed by the peer only", upper(l.who()), tables.Count(n, "socket"), where),
+		Title:      fmt.Sprintf("%s does not close its connections: %s %s are in CLOSE_WAIT, closed by the peer only", tables.Sentence(l.who()), tables.Count(n, "socket"), where),
 		Severity:   analyze.Low,
 		Confidence: analyze.Possible,
 		Entities:   l.Entities(),
@@ -267,5 +264,3 @@ func report(p *analyze.Pass, l *leak) {
 	f.Evidence = l.evidence(p)
 	p.Report(f)
 }
-
-func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

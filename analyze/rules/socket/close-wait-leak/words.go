@@ -27,7 +27,7 @@ func (l *leak) detail() string {
 		parts = append(parts, fmt.Sprintf("%d hold data that the program never read", l.unread))
 	}
 	if len(parts) > 0 {
-		fmt.Fprintf(b, "\n\n%s.", upper(strings.Join(parts, "; ")))
+		fmt.Fprintf(b, "\n\n%s.", tables.Sentence(strings.Join(parts, "; ")))
 	}
 	if l.unaccepted > 0 {
 		fmt.Fprintf(b, "\n\n%d have no owner: they still wait in the accept queue, so the program does not even accept them.", l.unaccepted)

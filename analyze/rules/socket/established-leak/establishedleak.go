@@ -45,19 +45,17 @@ func run(_ context.Context, p *analyze.Pass) error {
 	socks := join.SocketsOf(p)
 	judged, timers := false, false
 	for _, host := range tables.Hosts(socks) {
-		t := socks.Showing(host, fact.StateEstablished)
-		if t == nil {
-			continue
-		}
-		judged = true
-		list := collect(p, socks, t)
-		for _, l := range list {
-			timers = timers || l.timersKnown
-			if v, ok := l.judge(p); ok {
-				report(p, l, v)
+		for _, t := range socks.Views(host, fact.StateEstablished) {
+			judged = true
+			list := collect(p, socks, t)
+			for _, l := range list {
+				timers = timers || l.timersKnown
+				if v, ok := l.judge(p); ok {
+					report(p, l, v)
+				}
 			}
+			timers = timers || len(list) == 0 || small(p, list)
 		}
-		timers = timers || len(list) == 0 || small(p, list)
 	}
 	switch {
 	case !judged:

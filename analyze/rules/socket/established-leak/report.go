@@ -46,8 +46,7 @@ func report(p *analyze.Pass, l *leak, v verdict) {
 }
 
 func (l *leak) title(v verdict) string {
-	who := l.Who()
-	who = strings.ToUpper(who[:1]) + who[1:]
+	who := tables.Sentence(l.Who())
 	if v.oneWay {
 		return fmt.Sprintf("%s keeps %s to %s in ESTABLISHED for %s: the backend side is not closed when a client leaves",
 			who, tables.Count(l.silent, "silent connection"), l.Service, clients(l.fronts))

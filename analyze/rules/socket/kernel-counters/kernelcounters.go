@@ -144,7 +144,7 @@ func compare(p *analyze.Pass, h *join.Hosts, host string, a, b *sample) {
 		}
 		f := analyze.Finding{
 			Subject:    h.Prefix(host) + s.name,
-			Title:      fmt.Sprintf("%s between two samples: %s rose by %d", upper(s.means), s.name, n),
+			Title:      fmt.Sprintf("%s between two samples: %s rose by %d", tables.Sentence(s.means), s.name, n),
 			Detail:     fmt.Sprintf("%s was %d in %s and %d in %s.", s.name, a.values[s.name].Value, a.artifact, b.values[s.name].Value, b.artifact),
 			Severity:   analyze.Low,
 			Confidence: analyze.Likely,
@@ -191,5 +191,3 @@ func single(p *analyze.Pass, h *join.Hosts, host string, s *sample) {
 	f.Title = fmt.Sprintf("Since boot, %s of the network stack %s trouble: %s", tables.Count(len(names), "counter"), tables.Verb(len(names), "show"), strings.Join(names, ", "))
 	p.Report(f)
 }
-
-func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

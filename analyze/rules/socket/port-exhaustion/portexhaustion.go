@@ -64,14 +64,15 @@ func run(_ context.Context, p *analyze.Pass) error {
 	socks := join.SocketsOf(p)
 	judged := false
 	for _, host := range tables.Hosts(socks) {
-		t := socks.Showing(host, fact.StateTimeWait)
-		if t == nil || t.Meta.Filter == join.FilterLsof {
-			continue // lsof cannot show TIME_WAIT
-		}
-		judged = true
-		r := rangeOf(p, host)
-		for _, u := range use(socks, t) {
-			judge(p, u, r)
+		for _, t := range socks.Views(host, fact.StateTimeWait) {
+			if t.Meta.Filter == join.FilterLsof {
+				continue // lsof cannot show TIME_WAIT
+			}
+			judged = true
+			r := rangeOf(p, host)
+			for _, u := range use(socks, t) {
+				judge(p, u, r)
+			}
 		}
 	}
 	if !judged {
@@ -197,7 +198,7 @@ func report(p *analyze.Pass, u *ports, r portRange, share float64, failed []*fac
 	who := "Something on " + u.source.String()
 	opener, known := join.OpenersOf(p).Of(u.host, u.dest)
 	if known {
-		who = strings.ToUpper(opener.Process.String()[:1]) + opener.Process.String()[1:]
+		who = tables.Sentence(opener.Process.String())
 		f.Entities = append(f.Entities, opener.Process.Entity())
 	} else {
 		f.Missing = append(f.Missing, "who opens the connections: sockets in TIME_WAIT have no owner")

@@ -5,7 +5,6 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -65,14 +64,15 @@ func run(_ context.Context, p *analyze.Pass) error {
 	socks := join.SocketsOf(p)
 	judged, timers := false, false
 	for _, host := range tables.Hosts(socks) {
-		t := socks.Showing(host, fact.StateEstablished)
-		if t == nil || t.Meta.Filter == join.FilterLsof {
-			continue
-		}
-		judged = true
-		timers = timers || t.Meta.HasTimers
-		for _, s := range collect(p, socks, t) {
-			report(p, s)
+		for _, t := range socks.Views(host, fact.StateEstablished) {
+			if t.Meta.Filter == join.FilterLsof {
+				continue
+			}
+			judged = true
+			timers = timers || t.Meta.HasTimers
+			for _, s := range collect(p, socks, t) {
+				report(p, s)
+			}
 		}
 	}
 	switch {
@@ -179,7 +179,7 @@ func report(p *analyze.Pass, s *stuck) {
 		Severity:   analyze.Medium,
 		Confidence: analyze.Likely,
 		Title: fmt.Sprintf("%s cannot get rid of what it sends to %s: %d bytes wait in the send queues of %s",
-			strings.ToUpper(who[:1])+who[1:], peerName(s), s.bytes, tables.Count(len(all), "connection")),
+			tables.Sentence(who), peerName(s), s.bytes, tables.Count(len(all), "connection")),
 		Entities: []analyze.Entity{join.Endpoint(s.Host, peer)},
 	}
 	if s.Owner != nil {
