@@ -27,6 +27,7 @@ func Rule() *analyze.Rule {
 		Wants: []fact.Kind{"goroutine", "goroutine_group"},
 		Thresholds: []analyze.Threshold{
 			{Name: "many", Default: 10, Unit: "goroutines", Doc: "so many senders at one line make it high severity"},
+			{Name: "growth", Default: 1.5, Unit: "times", Doc: "growth between two dumps that counts although a consumer is alive"},
 		},
 		Run: run,
 	}
@@ -52,6 +53,10 @@ func report(p *analyze.Pass, d *join.WaitDump, send *join.Send) {
 	top := s.Top()
 	before, grown := d.Grown(s)
 	grown = grown && send.Count > before
+	if send.Live != nil {
+		// A pipeline's senders come and go with its consumer; a leak only grows.
+		grown = grown && float64(send.Count) >= p.Threshold("growth")*float64(before)
+	}
 	f := analyze.Finding{
 		Subject:  "chan send at " + s.Where(top) + d.In(),
 		Severity: analyze.Medium, Confidence: analyze.Likely,
@@ -85,10 +90,9 @@ func report(p *analyze.Pass, d *join.WaitDump, send *join.Send) {
 	}
 	if l := send.Live; l != nil && !send.Leaked && !grown {
 		f.Against = append(f.Against, l.Cite(l.First(), l.Top(), "%s of the same code is %s in %s: it may be a slow receiver", l.Label(l.First()), l.Kind, l.At(l.Top())))
-		f.Confidence = f.Confidence.Lower()
-		if send.Count < int64(p.Threshold("many")) && s.Minutes() == 0 {
-			f.Severity = analyze.Low
-		}
+		// Back-pressure by a consumer that is alive is what channels are for: however
+		// many wait, one dump cannot tell it from a stall.
+		f.Confidence, f.Severity = analyze.Possible, analyze.Low
 	}
 	p.Report(f)
 }
@@ -99,7 +103,11 @@ func title(d *join.WaitDump, send *join.Send, before int64, grown bool) string {
 	if send.Count == 1 {
 		verb = "is"
 	}
-	t := fmt.Sprintf("%s%s %s blocked in chan send in %s, and nobody receives", join.Plural(send.Count, "goroutine"), d.In(), verb, s.At(s.Top()))
+	who := "and nobody receives"
+	if send.Live != nil && !send.Leaked && !grown {
+		who = "behind a consumer that may be slow"
+	}
+	t := fmt.Sprintf("%s%s %s blocked in chan send in %s, %s", join.Plural(send.Count, "goroutine"), d.In(), verb, s.At(s.Top()), who)
 	if grown {
 		t += fmt.Sprintf("; %d more than in the earlier dump", send.Count-before)
 	}

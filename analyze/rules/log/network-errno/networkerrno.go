@@ -195,6 +195,7 @@ func report(p *analyze.Pass, c *complaint) {
 		early(c, &f, n)
 	case c.group != nil:
 		explained(c, &f, n)
+		f.Severity = min(f.Severity, severityOf(p, c.cause))
 	default:
 		unexplained(p, c, &f, n)
 	}
@@ -203,6 +204,19 @@ func report(p *analyze.Pass, c *complaint) {
 		f.Causes = []string{c.cause}
 	}
 	p.Report(f)
+}
+
+// severityOf is the severity of the finding that a log's lines are the trace of: a
+// trace is no worse than what left it.
+func severityOf(p *analyze.Pass, cause string) analyze.Severity {
+	for _, rule := range tcpRules() {
+		for _, f := range p.Findings(rule) {
+			if f.ID == cause {
+				return f.Severity
+			}
+		}
+	}
+	return analyze.Critical
 }
 
 // entities are the log's writer and the addresses that the lines name.

@@ -81,9 +81,10 @@ func report(p *analyze.Pass, g *wire.Group) {
 	n, several := count(g), int(p.Threshold("flows"))
 	f, complaints := g.Draft(p, analyze.Likely, note)
 	f.Severity = g.Hurt(several, complaints)
-	if !g.Death() && n.quiet == len(g.Cases) && complaints == "" {
-		// Everything was answered and nobody complains: connections that were of no
-		// more use to anybody. Some servers end all of theirs so.
+	if !g.Death() && n.quiet == len(g.Cases) && (complaints == "" || !g.Cases[0].FromServer) {
+		// Everything was answered, and nobody complains: connections that were of no
+		// more use to anybody. Some servers end all of theirs so. Or it was the client
+		// that waited for nothing: what the server logs then is no loss to anybody.
 		f.Severity = analyze.Low
 	}
 	p.Note("%s: %d aborted, %d of them with unread payload, severity %s", g.Subject, len(g.Cases), n.unread, f.Severity)

@@ -26,6 +26,8 @@ func Rule() *analyze.Rule {
 		Wants: []fact.Kind{"icmp_error", "log_event"},
 		Thresholds: []analyze.Threshold{
 			{Name: "attempts", Default: 3, Unit: "attempts", Doc: "refusals from which an address counts as down"},
+			{Name: "restart", Default: 10, Unit: "seconds", Doc: "an address that is back after so long was started or restarted"},
+			{Name: "outage", Default: 60, Unit: "seconds", Doc: "an address that is back after so long had a short outage"},
 		},
 		ExplainedBy: []analyze.Mechanism{
 			{Rule: "process/oom-kill", Via: join.KindProcess, Why: "a killed process listens no more"},
@@ -175,7 +177,7 @@ func report(p *analyze.Pass, g *wire.Group) {
 	f := analyze.Finding{
 		Subject: g.Subject, From: g.From(), To: g.To(), Entities: g.Entities(),
 		Title:      o.title(),
-		Severity:   o.severity(int(p.Threshold("attempts")), complaints != ""),
+		Severity:   o.severity(p, complaints != ""),
 		Confidence: g.Believed(p, analyze.Likely),
 	}
 	p.Note("%s: %d refused, %d accepted amid, severity %s", g.Subject, n, o.between, f.Severity)
@@ -221,14 +223,17 @@ func (o *outage) title() string {
 	return fmt.Sprintf("Nothing listens on %s: %s", o.Server.Addr, attempts)
 }
 
-// severity is high for an address that stays down, medium for one that came back
-// or was tried once or twice with consequences, low for a lone attempt that
-// nobody complained about: a person's own try.
-func (o *outage) severity(attempts int, complaints bool) analyze.Severity {
-	switch n := len(o.Cases); {
-	case n < attempts && !complaints:
+// severity is high for an address that stays down or comes and goes, medium for
+// one that came back after a while or was tried once or twice with consequences,
+// low for the moments of a start or restart, whatever its clients log then, and
+// for a lone attempt that nobody complained about: a person's own try.
+func (o *outage) severity(p *analyze.Pass, complaints bool) analyze.Severity {
+	n, down := float64(len(o.Cases)), o.To().Sub(o.From()).Seconds()
+	back := o.after != nil && o.between == 0
+	switch {
+	case n < p.Threshold("attempts") && !complaints, back && down <= p.Threshold("restart"):
 		return analyze.Low
-	case n < attempts || o.after != nil && !complaints:
+	case n < p.Threshold("attempts"), back && (!complaints || down <= p.Threshold("outage")):
 		return analyze.Medium
 	}
 	return analyze.High
