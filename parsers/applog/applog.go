@@ -44,6 +44,9 @@ func sniff(h analyze.Head) analyze.Match {
 	named := logName(h.Path)
 	// Stamped lines are common to many tools, so a file that is not named like a log
 	// leaves the first turn to those who are sure of their own format.
+	if journalBegin(text) {
+		return analyze.Sure
+	}
 	if jsonHead(text) {
 		return surer(analyze.Probably, named)
 	}
@@ -156,11 +159,14 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	}
 	l := &layout{id: in.ID(), modified: in.ModTime, enc: enc}
 	form := "text"
-	if l.json = jsonHead(head); l.json {
-		form = "json"
+	switch {
+	case journalBegin(head):
+		form, l.journal = "journald-export", true
+	case jsonHead(head):
+		form, l.json = "json", true
 	}
 	l.finder = stamp.Detect(head)
-	l.stamped = !l.json && l.finder.Stamped > 0
+	l.stamped = !l.json && !l.journal && l.finder.Stamped > 0
 	if l.stamped && l.finder.Ambiguous {
 		out.Note("no date tells the order of day and month")
 	}

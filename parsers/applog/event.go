@@ -54,6 +54,9 @@ const maxFollowing = 8 << 10
 
 // event makes the fact of a kept event, and says which process wrote it.
 func (s *scanner) event(k *kept) (ev fact.LogEvent, writer int) {
+	if s.l.journal {
+		return s.journalEvent(k)
+	}
 	first, following, _ := bytes.Cut(k.raw, []byte("\n"))
 	first = s.strip(bytes.TrimSuffix(first, []byte("\r")))
 	ev = fact.LogEvent{At: k.at, Shape: shapeKey(k.hash)}
@@ -77,6 +80,13 @@ func (s *scanner) event(k *kept) (ev fact.LogEvent, writer int) {
 	if e.pid > 0 {
 		ev.PID = fact.Some(int64(e.pid))
 	}
+	m.fill(&ev, signs)
+	ev.Text = utf8Text(oneLine(text))
+	return ev, e.writer()
+}
+
+// fill copies what the words say into a fact.
+func (m *marks) fill(ev *fact.LogEvent, signs signs) {
 	ev.Errno, ev.Syscall, ev.Signal = m.errno, m.syscall, m.signal
 	ev.Addresses = append([]string(nil), m.addrs.list...)
 	for _, i := range m.addrs.listens {
@@ -85,13 +95,11 @@ func (s *scanner) event(k *kept) (ev fact.LogEvent, writer int) {
 		}
 	}
 	for _, p := range m.pids {
-		if p != e.pid {
+		if int64(p) != ev.PID.Or(0) {
 			ev.PIDs = append(ev.PIDs, p)
 		}
 	}
 	ev.Signs = signs.list()
-	ev.Text = utf8Text(oneLine(text))
-	return ev, e.writer()
 }
 
 // writer is the process that an event says wrote the log, zero if it does not: the

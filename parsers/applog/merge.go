@@ -53,6 +53,9 @@ func (res *result) collect(s *scanner, b *block) {
 			First: s.timeAt(t.first, b), Last: s.timeAt(t.last, b),
 		}}
 		line := firstLine(b.data[t.first.start:t.first.end])
+		if s.l.journal {
+			line = journalField(b.data[t.first.start:t.first.end], "MESSAGE")
+		}
 		part.fact.Text = utf8Text([]byte(shapeText(trimLeft(line[min(t.first.to, len(line)):], "]>)\"':, "))))
 		part.kept = make([]kept, 0, len(t.head)+len(t.tail))
 		for _, at := range t.head {
@@ -102,6 +105,9 @@ func (s *scanner) ref(at span, b *block) fact.Ref {
 }
 
 func (s *scanner) timeAt(at span, b *block) fact.Time {
+	if s.l.journal {
+		return journalTime(b.data[at.start:at.end])
+	}
 	return s.time(firstLine(b.data[at.start:at.end]), at.to)
 }
 

@@ -8,7 +8,7 @@ import "bytes"
 func (s *scanner) goesOn(text []byte, pos, line int) bool {
 	if dumpHeader(text) {
 		if !s.dump {
-			s.dump, s.trace = true, true
+			s.dump, s.trace, s.dumpEnd = true, true, 0
 			s.dumpAt = span{start: pos, line: line}
 			// The reason stands before the dump: "panic: ...", "SIGQUIT: quit".
 			if s.crash {
@@ -18,6 +18,9 @@ func (s *scanner) goesOn(text []byte, pos, line int) bool {
 		return true
 	}
 	if s.dump {
+		if bytes.HasPrefix(text, []byte("exit status ")) && s.dumpEnd == 0 {
+			s.dumpEnd = pos // go run's word on the program, not the runtime's
+		}
 		return s.l.stamped || !s.l.begins(text) || dumpLine(text)
 	}
 	if s.l.json {

@@ -14,7 +14,8 @@ type layout struct {
 	id     fact.ID
 	finder stamp.Finder
 	// stamped: lines that begin an event have a stamp. json: they are objects.
-	stamped, json bool
+	// journal: they are records of the journal's export format.
+	stamped, json, journal bool
 	// modified is when the file last changed, for stamps without a year.
 	modified time.Time
 	enc      encoding
@@ -39,6 +40,8 @@ func (l *layout) begins(line []byte) bool {
 	switch {
 	case len(line) == 0:
 		return false
+	case l.journal:
+		return journalBegin(line)
 	case l.json:
 		return line[0] == '{'
 	case l.stamped:
@@ -125,8 +128,10 @@ type scanner struct {
 	python bool // a traceback of Python is open: the error follows
 	dump   bool // it holds goroutines
 	dumpAt span // where the dump begins
-	seq    int
-	dumps  []section
+	// dumpEnd is where the dump ends before the event does, zero if with it.
+	dumpEnd int
+	seq     int
+	dumps   []section
 }
 
 // section is a part of a log that is an artifact of its own.
@@ -190,6 +195,10 @@ func (s *scanner) line(data, text []byte, pos, line int) {
 			return
 		}
 	}
+	if s.l.journal {
+		s.journalLine(data, text, pos, line)
+		return
+	}
 	if c := text[0]; (c == ' ' || c == '\t') && s.open {
 		if !s.trace && traceLine(text) {
 			s.trace = true
@@ -241,7 +250,11 @@ func (s *scanner) kindOf(text []byte, hash uint64, at span) *kind {
 func (s *scanner) finish(data []byte, end int) {
 	s.cur.end = end
 	if s.dump {
-		s.dumps = append(s.dumps, section{offset: int64(s.dumpAt.start), length: int64(end - s.dumpAt.start), line: s.dumpAt.line})
+		stop := end
+		if s.dumpEnd > s.dumpAt.start {
+			stop = s.dumpEnd
+		}
+		s.dumps = append(s.dumps, section{offset: int64(s.dumpAt.start), length: int64(stop - s.dumpAt.start), line: s.dumpAt.line})
 		s.dump = false
 	}
 	s.open = false
