@@ -6,6 +6,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,6 +133,10 @@ func (c *candidate) report(port *silentPort, s *served) {
 	if c.samples < 2 && len(io) == 0 && f.Confidence > analyze.Likely {
 		f.Confidence = analyze.Likely // one moment may have missed a busy loop
 	}
+	if f.Against = c.upstream(port); len(f.Against) > 0 {
+		f.Confidence = f.Confidence.Lower()
+		f.Missing = append(f.Missing, "who is at the other end of the connection that the process only writes to")
+	}
 	f.Detail = strings.Join(detail, "\n\n")
 	f.Fix = "Find where the program drops the reply on this port: middleware, filters and limiters between the socket and the handler first, then handlers that end without calling back on an error. Free what a request holds on every path, and give each request a deadline on the server side too."
 	f.Next = []string{
@@ -178,6 +183,29 @@ func (c *candidate) traced(port *silentPort) (ev []analyze.Evidence, answers boo
 		}
 	}
 	return ev, false
+}
+
+// upstream are connections on which the process itself asks and gets nothing back
+// during a trace: it may wait for that service rather than lose requests.
+func (c *candidate) upstream(port *silentPort) (against []analyze.Evidence) {
+	for _, tr := range c.pr.Traces {
+		for _, d := range tr.Descriptors() {
+			if n, _ := c.portOf(d); d.Writes >= 2 && d.Reads == 0 && n > 0 && n != port.number && !c.listens(n) {
+				against = append(against, analyze.Cite(d.FirstWrite, "strace: %d writes to descriptor %d (its port %d) bring no answer either: it may wait for that service", d.Writes, d.FD, n))
+			}
+		}
+	}
+	return against
+}
+
+// listens reports whether the process listens on a port.
+func (c *candidate) listens(n int) bool {
+	for _, s := range join.SocketsOf(c.p).Listeners(c.pr.Host, "tcp", uint16(n)) {
+		if slices.Contains(s.Owners, c.pr.Process) {
+			return true
+		}
+	}
+	return false
 }
 
 // portOf is the local port of a descriptor, by -yy or by a socket table that names
