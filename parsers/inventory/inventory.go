@@ -63,6 +63,8 @@ func sniff(h analyze.Head) analyze.Match {
 		}
 	}
 	switch {
+	case found == 0 && named && structured && listed && strings.Contains(base, "inventory"):
+		return analyze.Probably // members by name only
 	case found == 0:
 		return analyze.No
 	case named && structured:

@@ -41,6 +41,16 @@ func (n *node) get(key string) string {
 	return ""
 }
 
+// hasAddress reports whether one of the values of a mapping holds an address.
+func (n *node) hasAddress() bool {
+	for i, k := range n.keys {
+		if len(addresses(k)) > 0 || n.items[i].kind == scalar && len(addresses(n.items[i].text)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // maxDepth bounds nesting.
 const maxDepth = 64
 

@@ -23,6 +23,38 @@ type place struct {
 	key     string
 	name    string // of the entry around it
 	retired bool   // below a heading that says so
+	address bool   // the entry around it has an address
+}
+
+// memberWords are keys of lists of members.
+var memberWords = [...]string{"node", "peer", "member", "host", "instance", "server", "backend", "upstream", "replica", "worker"}
+
+// namesMember reports whether a value stands where a list of members has its names.
+func (at place) namesMember() bool {
+	if at.address {
+		return false
+	}
+	switch low := strings.ToLower(at.key); {
+	case strings.HasSuffix(at.path, "]"):
+	case low == "name" || low == "hostname" || low == "host" || low == "id" || low == "node" || low == "instance":
+		if !strings.Contains(at.path, "]") {
+			return false
+		}
+	default:
+		return false
+	}
+	top, _, _ := strings.Cut(strings.ToLower(at.path), "[")
+	for _, m := range memberWords {
+		if strings.Contains(top, m) {
+			return true
+		}
+	}
+	return false
+}
+
+// isHostName reports whether a text can be a host's name.
+func isHostName(s string) bool {
+	return len(s) >= 2 && len(s) <= 253 && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789-_.") == "" && strings.ContainsAny(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz")
 }
 
 // retiredWords in a key or a status mean that the entry should not be there.
@@ -45,7 +77,7 @@ func (w *walker) walk(n *node, at place) {
 	case list:
 		for i, item := range n.items {
 			in := at
-			in.path = fmt.Sprintf("%s[%d]", at.path, i)
+			in.path, in.address = fmt.Sprintf("%s[%d]", at.path, i), false
 			w.walk(item, in)
 		}
 	case mapping:
@@ -61,7 +93,7 @@ func (w *walker) walk(n *node, at place) {
 		}
 		gone = gone || n.get("enabled") == "false" || n.get("active") == "false"
 		for i, k := range n.keys {
-			in := place{path: k, key: k, name: name, retired: gone || retired(k)}
+			in := place{path: k, key: k, name: name, retired: gone || retired(k), address: n.hasAddress()}
 			if at.path != "" {
 				in.path = at.path + "." + k
 			}
@@ -103,6 +135,11 @@ func (w *walker) value(n *node, at place) {
 		if _, err := strconv.ParseUint(text, 10, 16); err == nil {
 			what = "listener"
 		}
+	}
+	if what == "" && at.namesMember() && isHostName(text) {
+		// A member that is listed by name only; logs may tell its address.
+		w.peer(text, n.line, place{path: at.path, name: text, retired: at.retired})
+		return
 	}
 	if what != "" {
 		w.emit(fact.Expected{At: w.lines.ref(n.line), What: what, Name: at.key, Value: text, Path: at.path})

@@ -33,6 +33,11 @@ func Rule() *analyze.Rule {
 
 func run(_ context.Context, p *analyze.Pass) error {
 	inv := inventoryOf(p)
+	inv.resolve(p)
+	if len(inv.items) == 0 && len(inv.names) > 0 {
+		p.Skip("the inventory lists members by name, and no log says which addresses they have", "add the addresses to the inventory")
+		return nil
+	}
 	if len(inv.items) == 0 {
 		p.Skip("there is no inventory to compare the peers with", "list the expected peers in inventory.yaml or in culprit.yaml")
 		return nil
@@ -52,6 +57,8 @@ type inventory struct {
 	items []item
 	// facts that logs repeat of members: version, topic.
 	settings []*fact.Expected
+	// names are members without an address.
+	names []item
 }
 
 type item struct {
@@ -64,8 +71,13 @@ type item struct {
 func inventoryOf(p *analyze.Pass) *inventory {
 	inv := &inventory{}
 	add := func(what, name, value string, at fact.Ref) {
-		if prefix, ok := parsePeer(value); ok && (what == "peer" || what == "retired") {
+		if what != "peer" && what != "retired" {
+			return
+		}
+		if prefix, ok := parsePeer(value); ok {
 			inv.items = append(inv.items, item{prefix, what == "retired", at, name})
+		} else {
+			inv.names = append(inv.names, item{retired: what == "retired", at: at, name: value})
 		}
 	}
 	for e := range fact.All[fact.Expected](p.Facts) {
@@ -80,6 +92,30 @@ func inventoryOf(p *analyze.Pass) *inventory {
 		}
 	}
 	return inv
+}
+
+// resolve gives members that are listed by name the address with which a log
+// announces them: a line that names the member and one address only.
+func (inv *inventory) resolve(p *analyze.Pass) {
+	if len(inv.names) == 0 {
+		return
+	}
+	for e := range fact.All[fact.LogEvent](p.Facts) {
+		if !slices.Contains(e.Signs, fact.SignPeer) {
+			continue
+		}
+		addrs := eventAddrs(e)
+		if len(addrs) != 1 {
+			continue
+		}
+		words := strings.FieldsFunc(e.Text, func(r rune) bool { return strings.ContainsRune(" =:,;()[]{}\"'", r) })
+		for _, n := range inv.names {
+			if slices.Contains(words, n.name) {
+				n.prefix = netip.PrefixFrom(addrs[0], addrs[0].BitLen())
+				inv.items = append(inv.items, n)
+			}
+		}
+	}
 }
 
 // parsePeer reads an address, an address with port, or a prefix.
