@@ -91,13 +91,17 @@ type IO struct {
 // opened meanwhile are left out.
 func (t *Trace) Descriptors() []IO {
 	var out []IO
-	index := map[string]int{}
+	type file struct {
+		fd   int
+		name string
+	}
+	index := map[file]int{}
 	for _, th := range t.Threads {
 		for _, fd := range th.FDs {
 			if strings.HasPrefix(fd.Name, "/") || strings.HasPrefix(fd.Name, "pipe:") || strings.HasPrefix(fd.Name, "anon_inode:") || fd.FD <= 2 {
 				continue
 			}
-			key := string(rune(fd.FD)) + fd.Name
+			key := file{fd.FD, fd.Name}
 			i, ok := index[key]
 			if !ok {
 				index[key] = len(out)

@@ -56,8 +56,9 @@ func build(p *analyze.Pass) []*Process {
 	for t := range fact.All[fact.Trace](p.Facts) {
 		traces[t.At.Artifact] = append(traces[t.At.Artifact], t)
 	}
-	for id, threads := range traces {
+	for _, a := range p.Facts.Artifacts() {
 		// strace's messages in a file of their own, beside the trace.
+		id, threads := a.ID, traces[a.ID]
 		if len(threads) == 1 && threads[0].Calls == 0 && threads[0].Unfinished == "" && threads[0].PID > 0 {
 			b.messages[stem(id)] = threads[0].PID
 		}
