@@ -85,6 +85,11 @@ func Emit[T fact.Fact](out *Sink, v T) {
 	fact.Add(out.shard, v)
 }
 
+// Sort puts the facts of one type that were emitted so far into the order of cmp,
+// for a parser that finds them in another order, or in no certain one because it
+// uses several goroutines.
+func Sort[T fact.Fact](out *Sink, cmp func(a, b *T) int) { fact.Sort(out.shard, cmp) }
+
 func (s *Sink) declared(k fact.Kind) bool {
 	for _, have := range s.parser.Emits {
 		if have == k {

@@ -89,6 +89,43 @@ func Add[T Fact](s *Shard, v T) {
 	s.n++
 }
 
+// Sort puts the facts of one type into the order of cmp, in place: a parser that
+// finds facts in another order than it reports them needs no second copy of them.
+// Pointers into the shard do not survive it, so it is for parsers, not for rules.
+func Sort[T Fact](s *Shard, cmp func(a, b *T) int) {
+	var zero T
+	col, ok := s.columns[zero.Kind()].(*column[T])
+	if !ok {
+		return
+	}
+	order := make([]int32, 0, col.len())
+	all := make([]*T, 0, col.len())
+	for _, chunk := range col.chunks {
+		for i := range chunk {
+			order, all = append(order, int32(len(all))), append(all, &chunk[i])
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int32) int { return cmp(all[a], all[b]) })
+	// order[i] says which fact belongs at i. Each cycle of it is walked once.
+	for start := range order {
+		if order[start] < 0 || int(order[start]) == start {
+			continue
+		}
+		first := *all[start]
+		at := start
+		for {
+			from := int(order[at])
+			order[at] = -1
+			if from == start {
+				*all[at] = first
+				break
+			}
+			*all[at] = *all[from]
+			at = from
+		}
+	}
+}
+
 // Len is the number of facts in the shard.
 func (s *Shard) Len() int { return s.n }
 

@@ -54,6 +54,29 @@ func TestFactsComeInArtifactOrder(t *testing.T) {
 	require.Zero(t, st.Count("pear"))
 }
 
+func TestSort(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 3*chunkSize + 5} {
+		var s Shard
+		for i := range n {
+			Add(&s, apple{Ref{Artifact: "a"}, i * 7919 % max(n, 1)})
+			Add(&s, pear{apple{Ref{Artifact: "a"}, n - i}})
+		}
+		Sort(&s, func(a, b *apple) int { return a.N - b.N })
+		st := Seal(nil, &s)
+		want := 0
+		for a := range All[apple](st.View("test")) {
+			require.Equal(t, want, a.N)
+			want++
+		}
+		require.Equal(t, n, want)
+		for p := range All[pear](st.View("test")) { // another column stays as it was
+			require.Equal(t, n, p.N)
+			n--
+		}
+	}
+	Sort(&Shard{}, func(a, b *apple) int { return 0 })
+}
+
 func TestPointersStayGood(t *testing.T) {
 	s := shardOf("a", 1)
 	var first *apple

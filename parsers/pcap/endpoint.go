@@ -40,6 +40,8 @@ func (e endpoint) less(o endpoint) bool {
 
 func (e endpoint) ip() netip.Addr { return netip.AddrFrom16(e.addr.bytes()).Unmap() }
 
+func (e endpoint) append(b []byte) []byte { return netip.AddrPortFrom(e.ip(), e.port).AppendTo(b) }
+
 // String is "addr:port", IPv6 in brackets.
 func (e endpoint) String() string { return netip.AddrPortFrom(e.ip(), e.port).String() }
 

@@ -17,19 +17,17 @@ func timeOf(ns int64) time.Time {
 	return time.Unix(0, ns).UTC()
 }
 
-// fact makes the fact of a finished flow.
-func (f *flow) fact(id fact.ID, tunnels *tunnelList) fact.Flow {
+// fact makes the fact of a finished flow, without the names of its tunnels: those
+// the decoder knows, and it belongs to another goroutine.
+func (f *flow) fact(id fact.ID) fact.Flow {
 	c, s := &f.sides[f.client], &f.sides[1-f.client]
-	client, server := f.key.a, f.key.b
-	if f.client == 1 {
-		client, server = server, client
-	}
+	client, server, community, history := f.names()
 	out := fact.Flow{
 		At:    fact.Ref{Artifact: id, Packet: int(f.firstFrame), Offset: f.firstOffset, Len: int(f.firstLen)},
-		Proto: "udp", Client: client.String(), Server: server.String(), ClientSure: f.sure,
+		Proto: "udp", Client: client, Server: server, ClientSure: f.sure,
 		First: timeOf(f.first), Last: timeOf(f.last), LastFrame: int(f.lastFrame),
 		Packets: int64(c.packets + s.packets), Bytes: c.bytes + s.bytes, PayloadBytes: c.payload + s.payload,
-		CommunityID: communityID(f.key, f.v4), History: f.history.String(), Tunnel: tunnels.names(f.tunnel),
+		CommunityID: community, History: history,
 		Interface: int(f.iface), Established: f.established, HandshakeRTT: time.Duration(f.rtt),
 		Turns: f.turns.fact(f), App: appNames[f.app], ToServer: c.fact(s), ToClient: s.fact(c),
 	}
@@ -115,8 +113,25 @@ func (s *side) unacked(other *side) int64 {
 	return min(max(n, 0), s.payload)
 }
 
-// communityID is version 1 of the Community ID flow hash, with seed 0.
-func communityID(k flowKey, v4 bool) string {
+// names makes the strings of a flow in one allocation.
+func (f *flow) names() (client, server, community, history string) {
+	from, to := f.key.a, f.key.b
+	if f.client == 1 {
+		from, to = to, from
+	}
+	var buf [160]byte
+	b := from.append(buf[:0])
+	one := len(b)
+	b = to.append(b)
+	two := len(b)
+	b = appendCommunityID(b, f.key, f.v4)
+	three := len(b)
+	all := string(append(b, f.history.text[:f.history.len]...))
+	return all[:one], all[one:two], all[two:three], all[three:]
+}
+
+// appendCommunityID appends version 1 of the Community ID flow hash, with seed 0.
+func appendCommunityID(out []byte, k flowKey, v4 bool) []byte {
 	var buf [40]byte
 	b := buf[:2]
 	from := 0
@@ -129,5 +144,5 @@ func communityID(k flowKey, v4 bool) string {
 	b = binary.BigEndian.AppendUint16(b, k.a.port)
 	b = binary.BigEndian.AppendUint16(b, k.b.port)
 	sum := sha1.Sum(b)
-	return "1:" + base64.StdEncoding.EncodeToString(sum[:])
+	return base64.StdEncoding.AppendEncode(append(out, "1:"...), sum[:])
 }

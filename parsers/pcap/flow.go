@@ -65,10 +65,12 @@ type last struct {
 
 // reset makes a flow ready for its first packet.
 func (f *flow) reset(k flowKey, hash uint32, p *packet, from int) {
+	times := f.turns.times[:0] // of a flow that was delivered
 	*f = flow{
 		key: k, hash: hash, firstOffset: p.offset, first: p.ts, last: p.ts, firstFrame: int32(p.frame), firstLen: p.length,
 		iface: p.iface, tunnel: p.tunnel, tcp: p.proto == protoTCP, v4: p.v4, rstFirst: -1, firstClose: -1,
 	}
+	f.turns.times = times
 	for i := range f.sides {
 		f.sides[i].scale, f.sides[i].wscale = -1, -1
 	}

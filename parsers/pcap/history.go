@@ -89,5 +89,3 @@ func (h *history) segment(f *flow, p *packet, from int, s sign) {
 		h.add('r', client)
 	}
 }
-
-func (h *history) String() string { return string(h.text[:h.len]) }

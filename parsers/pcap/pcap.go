@@ -42,7 +42,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 		return err
 	}
 	defer rd.Close()
-	c := &capture{in: in, out: out, dec: newDecoder(), tables: newTables(out.Jobs())}
+	c := &capture{in: in, out: out, dec: newDecoder()}
 	file, err := openContainer(newSource(rd))
 	switch {
 	case errors.Is(err, errCut):
@@ -53,6 +53,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	case err != nil:
 		return err
 	}
+	c.tables = newTables(in.ID(), out.Jobs(), c.flow)
 	err = c.read(ctx, file)
 	c.tables.close()
 	if ctx.Err() != nil {
@@ -147,12 +148,22 @@ func (c *capture) frame(r *record) {
 	}
 }
 
+// flow emits a flow that is over. Flows end in another order than they begin, and
+// workers finish them in no certain one; emit sorts them.
+func (c *capture) flow(f *finished) {
+	f.flow.Tunnel = c.dec.tunnels.names(f.tunnel)
+	analyze.Emit(c.out, f.flow)
+}
+
 // emit hands over what was found, flows in the order of their first frames.
 func (c *capture) emit(info *fileInfo, err error) {
-	flows, icmp, dns := c.tables.results(c.last)
+	analyze.Sort(c.out, func(a, b *fact.Flow) int { return cmp.Compare(a.At.Packet, b.At.Packet) })
+	icmp, dns := c.tables.results(c.last)
 	f := fact.Capture{
 		At: c.out.Ref(0, 0, 0), Format: info.format, Interfaces: info.interfaces, Packets: c.frames, Snaplen: info.snaplen,
-		Truncated: c.truncated, Undecoded: c.undecoded, Cut: errors.Is(err, errCut), Flows: int64(len(flows)),
+		Truncated: c.truncated, Undecoded: c.undecoded, Cut: errors.Is(err, errCut),
+		Flows:      c.tables.sum(func(t *table) int64 { return t.delivered }),
+		OneWay:     c.tables.sum(func(t *table) int64 { return t.oneWay }),
 		Duplicates: c.tables.sum(func(t *table) int64 { return t.duplicates }),
 		Evicted:    c.tables.sum(func(t *table) int64 { return t.evicted }),
 	}
@@ -165,21 +176,9 @@ func (c *capture) emit(info *fileInfo, err error) {
 	if info.dropsKnown {
 		f.Drops = fact.Some(info.drops)
 	}
-	for _, fl := range flows {
-		if fl.sides[0].packets == 0 || fl.sides[1].packets == 0 {
-			f.OneWay++
-		}
-	}
 	analyze.Emit(c.out, f)
 	c.notes(&f, info)
 	id := c.in.ID()
-	for i, fl := range flows {
-		analyze.Emit(c.out, fl.fact(id, &c.dec.tunnels))
-		flows[i] = nil // a big capture's flows need not exist twice
-		if c.out.Full() != nil {
-			break
-		}
-	}
 	for _, e := range icmp {
 		at := fact.Ref{Artifact: id, Packet: e.p.frame, Offset: e.p.offset, Len: int(e.p.length)}
 		analyze.Emit(c.out, e.e.fact(&e.p, at))
@@ -212,18 +211,14 @@ func (c *capture) notes(f *fact.Capture, info *fileInfo) {
 	}
 }
 
-// results collects what all tables found, each in the order of frames.
-func (t *tables) results(captureEnd int64) (flows []*flow, icmp []icmpSeen, dns []*dnsQuery) {
+// results collects what all tables found besides flows, in the order of frames.
+func (t *tables) results(captureEnd int64) (icmp []icmpSeen, dns []*dnsQuery) {
 	for _, one := range t.all {
-		one.end()
 		one.dns.end(captureEnd)
-		flows = append(flows, one.done...)
 		icmp = append(icmp, one.icmp...)
 		dns = append(dns, one.dns.failed...)
-		one.done = nil
 	}
-	slices.SortFunc(flows, func(a, b *flow) int { return cmp.Compare(a.firstFrame, b.firstFrame) })
 	slices.SortFunc(icmp, func(a, b icmpSeen) int { return cmp.Compare(a.p.frame, b.p.frame) })
 	slices.SortFunc(dns, func(a, b *dnsQuery) int { return cmp.Compare(a.frame, b.frame) })
-	return flows, icmp, dns
+	return icmp, dns
 }

@@ -4,14 +4,22 @@ package pcap
 // so that what a table evicts never depends on the number of workers.
 const shards = 16
 
-// Limits of all tables together. A flow leaves its table when its addresses and
-// ports are used again or when there are too many; never by time, because a late
-// packet of an old flow would look like a new one without a start.
+// Limits of all tables together, if not said otherwise.
 const (
 	maxFlows   = 1 << 19
 	maxICMP    = 1024 // of each table
 	maxDNS     = 1024
 	maxPending = 4096
+)
+
+// A closed flow stays for late packets, which would look like a new flow without
+// a start: ten minutes of capture time, or ten seconds when a table holds hundreds
+// of them.
+const (
+	lingerLong  = 600_000_000_000
+	lingerShort = 10_000_000_000
+	lingerMany  = 256
+	lingerMost  = 8192 // of each table, however late
 )
 
 // table holds the flows of one shard. It is used by one worker.
@@ -21,12 +29,14 @@ type table struct {
 	// packet, or UDP; each in the order of the last packet.
 	live, closed, udp flowList
 	limit             int
-	done              []*flow
-	icmp              []icmpSeen
-	dns               dnsTable
-	copies            copies
+	// deliver takes a flow that is over; it must not keep it.
+	deliver func(*flow)
+	free    *flow // flows to be used again, by chain
+	icmp    []icmpSeen
+	dns     dnsTable
+	copies  copies
 
-	evicted, duplicates, icmpLost int64
+	delivered, oneWay, evicted, duplicates, icmpLost int64
 }
 
 // icmpSeen is an ICMP error with its packet.
@@ -35,8 +45,8 @@ type icmpSeen struct {
 	e *icmpError
 }
 
-func newTable(limit int) *table {
-	return &table{limit: limit}
+func newTable(limit int, deliver func(*flow)) *table {
+	return &table{limit: limit, deliver: deliver}
 }
 
 // add takes in a packet; hash is its own.
@@ -60,7 +70,7 @@ func (t *table) add(p *packet, hash uint32) {
 		f = nil
 	}
 	if f == nil {
-		f = &flow{}
+		f = t.fresh()
 		f.reset(k, hash, p, from)
 		t.flows.add(f)
 		if t.flows.n > t.limit {
@@ -74,6 +84,7 @@ func (t *table) add(p *packet, hash uint32) {
 	}
 	f.add(p, from)
 	t.file(f)
+	t.expire(p.ts)
 	if !f.tcp && p.text != nil {
 		t.dns.add(p)
 	}
@@ -104,6 +115,27 @@ func (t *table) file(f *flow) {
 	to.push(f)
 }
 
+// fresh is a flow to fill.
+func (t *table) fresh() *flow {
+	f := t.free
+	if f == nil {
+		return &flow{}
+	}
+	t.free = f.chain
+	return f
+}
+
+// expire lets go of flows that were closed long enough ago.
+func (t *table) expire(now int64) {
+	for f := t.closed.head; f != nil; f = t.closed.head {
+		silent := now - f.last
+		if silent <= lingerLong && (t.closed.n <= lingerMany || silent <= lingerShort) && t.closed.n <= lingerMost {
+			return
+		}
+		t.finish(f)
+	}
+}
+
 // evict makes room: a flow that is over, else the one that was silent longest.
 func (t *table) evict() {
 	for _, l := range []*flowList{&t.closed, &t.udp, &t.live} {
@@ -118,14 +150,19 @@ func (t *table) evict() {
 	}
 }
 
-// finish takes a flow out of the table.
+// finish takes a flow out of the table and delivers it.
 func (t *table) finish(f *flow) {
 	t.flows.remove(f)
 	if f.list != nil {
 		f.list.remove(f)
 	}
 	f.close()
-	t.done = append(t.done, f)
+	t.delivered++
+	if f.sides[0].packets == 0 || f.sides[1].packets == 0 {
+		t.oneWay++
+	}
+	t.deliver(f)
+	f.chain, t.free = t.free, f
 }
 
 // close ends what was still going on.
@@ -148,9 +185,13 @@ func (t *table) end() {
 }
 
 // flowList is a list of flows, oldest packet first.
-type flowList struct{ head, tail *flow }
+type flowList struct {
+	head, tail *flow
+	n          int
+}
 
 func (l *flowList) push(f *flow) {
+	l.n++
 	f.list, f.prev, f.next = l, l.tail, nil
 	if l.tail != nil {
 		l.tail.next = f
@@ -161,6 +202,7 @@ func (l *flowList) push(f *flow) {
 }
 
 func (l *flowList) remove(f *flow) {
+	l.n--
 	if f.prev != nil {
 		f.prev.next = f.next
 	} else {

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/culprit-dev/culprit/analyze/fact"
 )
 
 // segment is a packet of a flow from port port.
@@ -17,7 +19,8 @@ func segment(port uint16, frame int, flags uint8, payload int32) *packet {
 // TestEviction checks that a full table lets go of flows that are over first, then
 // of the one that was silent longest, and says which were still open.
 func TestEviction(t *testing.T) {
-	tab := newTable(3)
+	var done []fact.Flow
+	tab := newTable(3, func(f *flow) { done = append(done, f.fact("x")) })
 	add := func(p *packet) { tab.add(p, p.hash()) }
 	add(segment(1, 1, ack, 10))
 	add(segment(2, 2, ack, 10))
@@ -25,24 +28,24 @@ func TestEviction(t *testing.T) {
 	add(segment(2, 4, rst, 0)) // over
 	add(segment(1, 5, ack, 10))
 	add(segment(4, 6, ack, 10)) // 2 goes
-	require.Len(t, tab.done, 1)
-	require.EqualValues(t, 2, tab.done[0].firstFrame)
-	require.False(t, tab.done[0].evicted)
+	require.Len(t, done, 1)
+	require.EqualValues(t, 2, done[0].At.Packet)
+	require.NotContains(t, done[0].Partial, "evicted")
 	add(segment(5, 7, ack, 10)) // 3 goes, it was silent longest
-	require.Len(t, tab.done, 2)
-	require.EqualValues(t, 3, tab.done[1].firstFrame)
-	require.True(t, tab.done[1].evicted)
+	require.Len(t, done, 2)
+	require.EqualValues(t, 3, done[1].At.Packet)
 	require.EqualValues(t, 1, tab.evicted)
-	require.Contains(t, tab.done[1].fact("x", nil).Partial, "evicted")
+	require.Contains(t, done[1].Partial, "evicted")
 	add(segment(3, 8, ack, 10)) // and comes back as another flow
 	tab.end()
-	require.Len(t, tab.done, 6)
+	require.Len(t, done, 6)
 	require.Zero(t, tab.flows.n)
 }
 
 // TestFlowIndex checks that flows are found again while the index grows and shrinks.
 func TestFlowIndex(t *testing.T) {
-	tab := newTable(1 << 20)
+	var done []fact.Flow
+	tab := newTable(1<<20, func(f *flow) { done = append(done, f.fact("x")) })
 	for port := range uint16(5000) {
 		p := segment(port, int(port)+1, ack, 1)
 		tab.add(p, p.hash())
@@ -52,10 +55,10 @@ func TestFlowIndex(t *testing.T) {
 	}
 	require.Equal(t, 5000, tab.flows.n)
 	tab.end()
-	require.Len(t, tab.done, 5000)
-	for _, f := range tab.done {
-		require.EqualValues(t, 1, f.sides[0].packets)
-		require.EqualValues(t, 1, f.sides[1].packets)
+	require.Len(t, done, 5000)
+	for _, f := range done {
+		require.EqualValues(t, 1, f.ToServer.Packets)
+		require.EqualValues(t, 1, f.ToClient.Packets)
 	}
 }
 
@@ -101,4 +104,30 @@ func TestTTL(t *testing.T) {
 	ttl, n := c.most()
 	require.Equal(t, 64, ttl)
 	require.Equal(t, 100, n)
+}
+
+// TestLinger checks when a closed flow is let go: late packets still belong to it
+// while a table holds few, and not for long when it holds many.
+func TestLinger(t *testing.T) {
+	done := 0
+	tab := newTable(1<<20, func(*flow) { done++ })
+	at := func(port uint16, sec int64, flags uint8) {
+		p := segment(port, 1, flags, 0)
+		p.ts = sec * 1e9
+		p.seq = uint32(sec)
+		tab.add(p, p.hash())
+	}
+	at(1, 0, rst)
+	at(1, 500, rst)
+	at(2, 1000, ack)
+	require.Zero(t, done)
+	at(2, 1101, ack)
+	require.Equal(t, 1, done, "closed for more than ten minutes")
+	for port := range uint16(lingerMany + 1) {
+		at(1000+port, 1200, rst)
+	}
+	at(2, 1209, ack)
+	require.Equal(t, 1, done)
+	at(2, 1211, ack)
+	require.Equal(t, 2, done, "more than are kept for long")
 }

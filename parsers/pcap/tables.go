@@ -1,6 +1,10 @@
 package pcap
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
 
 // batchSize is how many packets go to a worker at a time: enough that the hand-over
 // costs nothing per packet, few enough to stay in the cache.
@@ -15,7 +19,8 @@ const maxWorkers = 8
 
 // tables are the flow tables of a capture and the workers that fill them. One
 // reader decodes; a packet goes to the worker that owns its table, so each table
-// sees its packets in the order of the file.
+// sees its packets in the order of the file. Flows that are over come back to the
+// reader, in no certain order.
 type tables struct {
 	all     [shards]*table
 	workers []*worker
@@ -23,25 +28,23 @@ type tables struct {
 	text    []byte
 	servers servers
 	wg      sync.WaitGroup
+
+	id fact.ID
+	// emit takes a finished flow, in the reader's goroutine.
+	emit  func(*finished)
+	mu    sync.Mutex
+	ready [][]finished // from the workers
+	spare [][]finished
 }
 
-// run fills the tables from batches. A panic must not end the program: it is kept
-// for the goroutine that the engine watches, and batches are passed back unread.
-func (w *worker) run(t *tables) {
-	for b := range w.in {
-		if w.panicked == nil {
-			w.fill(t, b)
-		}
-		w.free <- b
-	}
+// finished is the fact of a flow and the number of its tunnels.
+type finished struct {
+	flow   fact.Flow
+	tunnel uint16
 }
 
-func (w *worker) fill(t *tables, b *batch) {
-	defer func() { w.panicked = recover() }()
-	for i := range b.n {
-		t.all[b.hash[i]%shards].add(&b.packets[i], b.hash[i])
-	}
-}
+// finishedSize is how many flows a worker hands back at a time.
+const finishedSize = 32
 
 // worker owns every len(workers)-th table.
 type worker struct {
@@ -49,6 +52,7 @@ type worker struct {
 	free chan *batch
 	cur  *batch
 	made int
+	done []finished
 	// panicked is read after the worker has ended.
 	panicked any
 }
@@ -61,21 +65,97 @@ type batch struct {
 	text    []byte
 }
 
-func newTables(jobs int) *tables {
-	t := &tables{}
+func newTables(id fact.ID, jobs int, emit func(*finished)) *tables {
+	t := &tables{id: id, emit: emit}
+	if jobs > 1 {
+		t.workers = make([]*worker, min(jobs, maxWorkers))
+	}
+	for i := range t.workers {
+		t.workers[i] = &worker{in: make(chan *batch, maxBatches), free: make(chan *batch, maxBatches), cur: &batch{}, made: 1}
+	}
 	for i := range t.all {
-		t.all[i] = newTable(maxFlows / shards)
+		deliver := func(f *flow) { emit(&finished{f.fact(id), f.tunnel}) }
+		if len(t.workers) > 0 {
+			w := t.workers[i%len(t.workers)]
+			deliver = func(f *flow) { w.deliver(t, f) }
+		}
+		t.all[i] = newTable(maxFlows/shards, deliver)
 	}
-	// The reader is one of the goroutines that the parser may use.
-	if jobs <= 1 {
-		return t
-	}
-	for range min(jobs, maxWorkers) {
-		w := &worker{in: make(chan *batch, maxBatches), free: make(chan *batch, maxBatches), cur: &batch{}, made: 1}
-		t.workers = append(t.workers, w)
-		t.wg.Go(func() { w.run(t) })
+	for i, w := range t.workers {
+		t.wg.Go(func() { w.run(t, i) })
 	}
 	return t
+}
+
+// run fills the tables from batches and ends them. A panic must not end the
+// program: it is kept for the goroutine that the engine watches, and batches are
+// passed back unread.
+func (w *worker) run(t *tables, number int) {
+	for b := range w.in {
+		w.guard(func() {
+			for i := range b.n {
+				t.all[b.hash[i]%shards].add(&b.packets[i], b.hash[i])
+			}
+		})
+		w.free <- b
+	}
+	w.guard(func() {
+		for i := number; i < shards; i += len(t.workers) {
+			t.all[i].end()
+		}
+		w.handBack(t)
+	})
+}
+
+func (w *worker) guard(do func()) {
+	if w.panicked != nil {
+		return
+	}
+	defer func() { w.panicked = recover() }()
+	do()
+}
+
+// deliver turns a flow into a fact and collects facts for the reader.
+func (w *worker) deliver(t *tables, f *flow) {
+	w.done = append(w.done, finished{f.fact(t.id), f.tunnel})
+	if len(w.done) == finishedSize {
+		w.handBack(t)
+	}
+}
+
+func (w *worker) handBack(t *tables) {
+	if len(w.done) == 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ready = append(t.ready, w.done)
+	w.done = nil
+	if n := len(t.spare); n > 0 {
+		w.done, t.spare = t.spare[n-1], t.spare[:n-1]
+	}
+}
+
+// collect emits what the workers handed back so far.
+func (t *tables) collect() {
+	for {
+		t.mu.Lock()
+		var done []finished
+		if n := len(t.ready); n > 0 {
+			done, t.ready = t.ready[n-1], t.ready[:n-1]
+		}
+		t.mu.Unlock()
+		if done == nil {
+			return
+		}
+		for i := range done {
+			t.emit(&done[i])
+		}
+		clear(done)
+		t.mu.Lock()
+		t.spare = append(t.spare, done[:0])
+		t.mu.Unlock()
+	}
 }
 
 // slot is where the next packet is decoded to.
@@ -105,6 +185,7 @@ func (t *tables) commit() {
 	}
 	if b.n++; b.n == batchSize {
 		w.flush()
+		t.collect()
 	}
 }
 
@@ -122,8 +203,8 @@ func (w *worker) flush() {
 	w.cur.n, w.cur.text = 0, w.cur.text[:0]
 }
 
-// close waits until the workers have seen all packets. It panics if one of them
-// did.
+// close waits until all packets are seen and all flows delivered. It panics if a
+// worker did.
 func (t *tables) close() {
 	for _, w := range t.workers {
 		w.flush()
@@ -133,6 +214,12 @@ func (t *tables) close() {
 	for _, w := range t.workers {
 		if w.panicked != nil {
 			panic(w.panicked)
+		}
+	}
+	t.collect()
+	if len(t.workers) == 0 {
+		for _, one := range t.all {
+			one.end()
 		}
 	}
 }
