@@ -1,6 +1,7 @@
 package join
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -188,6 +189,10 @@ func (b *fates) ended(e *Episode) []*fact.LogEvent {
 func (b *fates) names(l *fact.LogEvent, e *Episode) bool {
 	for _, v := range e.Victims {
 		if slices.Contains(l.PIDs, v.PID) || l.PID.Known && l.PID.V == int64(v.PID) {
+			return true
+		}
+		// "[shopd 10425]": a source that ends in the pid.
+		if strings.HasSuffix(l.Source, fmt.Sprintf(" %d", v.PID)) {
 			return true
 		}
 		if l.Signal == e.Root.Signal && slices.Contains(v.Logs, l.At.Artifact) {

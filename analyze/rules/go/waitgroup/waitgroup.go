@@ -25,7 +25,10 @@ func Rule() *analyze.Rule {
 		ID: ID, Title: "WaitGroup never done", Doc: doc, Severity: analyze.Medium,
 		Needs: []fact.Kind{"dump"},
 		Wants: []fact.Kind{"goroutine", "goroutine_group"},
-		Run:   run,
+		Thresholds: []analyze.Threshold{
+			{Name: "many", Default: 10, Unit: "goroutines", Doc: "so many at one Wait that nobody can finish make it high severity"},
+		},
+		Run: run,
 	}
 }
 
@@ -58,6 +61,9 @@ func judge(p *analyze.Pass, d *join.WaitDump, g *join.Group) {
 		note("the dump is incomplete, a worker may be missing")
 		return
 	case len(g.Workers) == 0:
+		if s.Count >= int64(p.Threshold("many")) {
+			f.Severity = analyze.High
+		}
 	case g.Stopping != "":
 		f.Confidence = analyze.Possible
 	case asleep:
@@ -82,12 +88,12 @@ func fill(f *analyze.Finding, d *join.WaitDump, g *join.Group) {
 	f.Entities = append(d.Entities(), s.SiteEntity(d.Host, s.Top()))
 	f.Evidence = append(f.Evidence, s.Cite(s.First(), s.Top(), "%s waits for the WaitGroup in %s: %s", who, s.At(s.Top()), s.Path()))
 	if len(g.Workers) == 0 {
-		f.Title = fmt.Sprintf("%s%s waits in %s for a WaitGroup that nobody can finish: no goroutine is left to call Done", who, d.In(), s.At(s.Top()))
+		f.Title = fmt.Sprintf("%s%s %s in %s for a WaitGroup that nobody can finish: no goroutine is left to call Done", who, d.In(), waits(s.Count), s.At(s.Top()))
 		f.Detail = fmt.Sprintf("The stack: %s. No goroutine of the dump has to do with it: none is inside the same type, created by it, or created by the same function. A worker returned without Done, Add counted too many, or Wait stands inside the loop that starts the workers.", s.Path())
 		f.Fix = fmt.Sprintf("Call Add before the go statement and `defer wg.Done()` as the first line of the worker (or use WaitGroup.Go); check that Wait in %s stands behind the loop.", s.Func(s.Top()))
 	} else {
 		w := g.Workers[0]
-		f.Title = fmt.Sprintf("%s%s waits in %s for workers that do not end: %s waits %s in %s", who, d.In(), s.At(s.Top()), w.Label(w.First()), w.Kind, w.At(w.Top()))
+		f.Title = fmt.Sprintf("%s%s %s in %s for workers that do not end: %s waits %s in %s", who, d.In(), waits(s.Count), s.At(s.Top()), w.Label(w.First()), w.Kind, w.At(w.Top()))
 		f.Detail = fmt.Sprintf("The stack: %s. The workers that could call Done are blocked themselves: %s.", s.Path(), workers(g))
 		if g.Stopping != "" {
 			f.Detail += fmt.Sprintf(" %s is there to end something, so this wait is no rest. What its workers wait for is perhaps closed only behind this Wait, or under a lock that is held meanwhile.", g.Stopping)
@@ -106,4 +112,11 @@ func workers(g *join.Group) string {
 		out = append(out, fmt.Sprintf("%s %s in %s", join.Plural(w.Count, "goroutine"), w.Kind, w.At(w.Top())))
 	}
 	return join.List(out, 4)
+}
+
+func waits(n int64) string {
+	if n == 1 {
+		return "waits"
+	}
+	return "wait"
 }

@@ -83,6 +83,8 @@ func report(p *analyze.Pass, e *join.Episode) {
 	if words, at, ok := timeout(p, e); ok {
 		f.Title = fmt.Sprintf("%s (pid %d) ended its child %s after its own timeout (%s)", k.Sender.Name(), k.Sender.PID, target, k.Signal)
 		f.Evidence = append(f.Evidence, at)
+		// A timeout that fires is a failure whatever else the bundle shows of it.
+		f.Severity, f.Confidence = analyze.High, analyze.Confirmed
 		f.Fix = "Remove the timeout from the call that starts a service, or start the service with spawn."
 		detail = append(detail, words)
 	} else if at, ok := ownCode(p, e); ok {

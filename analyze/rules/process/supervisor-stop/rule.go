@@ -85,6 +85,12 @@ func report(p *analyze.Pass, stops []*join.Episode, told map[fact.Ref]bool) {
 	}
 	detail := []string{fmt.Sprintf("The kernel recorded it: %s; the target is %s. A process manager acts on a policy or on a request, so it is the messenger; what made it act stands in its own log.", k.Tell(), k.Relation)}
 	severe := k.Signal == "SIGKILL" && story.Harm != ""
+	if k.Sender.Name() == "timeout" {
+		// It is no manager with a plan, but a bound on a run that was reached.
+		f.Title = fmt.Sprintf("timeout (pid %d) ended pid %d (%s) with %s: it ran longer than its limit", k.Sender.PID, target.PID, target.Name(), k.Signal)
+		f.Fix = "Take the service out of `timeout`, or raise its limit."
+		severe = story.Harm != ""
+	}
 	if kill := e.Escalated(); kill != nil && kill != k {
 		grace := kill.Event.T.Sub(k.Event.T).Round(100 * time.Millisecond)
 		detail = append(detail, fmt.Sprintf("The target did not end within %s after %s and got SIGKILL.", grace, k.Signal))
