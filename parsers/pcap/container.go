@@ -18,8 +18,6 @@ type record struct {
 	length int   // of the record in the file, as far as it was looked at
 	number int   // as Wireshark counts
 	opaque bool  // a block that counts as a frame and holds no packet
-	// outbound is set where the file says that the capturing host sent it.
-	outbound bool
 }
 
 // noTime marks a frame without a time; no capture reaches back to 1677.

@@ -3,7 +3,6 @@ package pcap_test
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,7 +83,7 @@ func classic(order binary.ByteOrder, magic uint32, link uint32, frames []frame) 
 func flows(t testing.TB, content []byte) []fact.Flow {
 	t.Helper()
 	st, status := parsertest.Run(t, pcap.Parser(), "x.pcap", content)
-	require.Equal(t, "parsed", string(status.Status), status.Issues)
+	require.Equal(t, "parsed", status.Status, status.Issues)
 	out := parsertest.All[fact.Flow](st)
 	for i := range out {
 		out[i].At = fact.Ref{Artifact: "x.pcap", Packet: out[i].At.Packet}
@@ -161,11 +160,4 @@ func FuzzParse(f *testing.F) {
 		f.Add(classic(binary.LittleEndian, 0xa1b2c3d4, 1, edit(frames[:8], tunnelled["gtp:7"].wrap)))
 	}
 	parsertest.Fuzz(f, pcap.Parser(), filepath.Join(filepath.Dir(inFile(f, "connections.pcap.txt")), "*"))
-}
-
-func asJSON(t testing.TB, v any) string {
-	t.Helper()
-	b, err := json.Marshal(v)
-	require.NoError(t, err)
-	return string(b)
 }

@@ -181,8 +181,8 @@ var tunnelled = map[string]tunnel{
 	"ipcomp": {[]string{"ipcomp", "ipip"}, func(b []byte) []byte {
 		var z bytes.Buffer
 		w, _ := flate.NewWriter(&z, 9)
-		w.Write(packetOf(b))
-		w.Close()
+		_, _ = w.Write(packetOf(b)) // a bytes.Buffer takes everything
+		_ = w.Close()
 		return framed(0x800, inIPv4(108, slices.Concat([]byte{4, 0, 0, 2}, z.Bytes())))
 	}},
 	"pbb":    {nil, func(b []byte) []byte { return framed(0x88e7, slices.Concat(make([]byte, 4), b)) }},

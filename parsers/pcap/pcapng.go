@@ -186,14 +186,6 @@ func (f *pcapng) enhanced(b []byte, r *record) (bool, error) {
 	if err := f.packet(int(f.order.Uint32(b)), b[20:], caplen, wire, ticks, r); err != nil {
 		return false, err
 	}
-	rest := b[20:]
-	if end := (int(caplen) + 3) &^ 3; end <= len(rest) {
-		f.options(rest[end:], func(code uint16, v []byte) {
-			if code == 2 && len(v) >= 4 { // epb_flags
-				r.outbound = f.order.Uint32(v)&3 == 2
-			}
-		})
-	}
 	return true, nil
 }
 
