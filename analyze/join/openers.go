@@ -76,14 +76,9 @@ func (o *Openers) writer(l *fact.Log) (Opener, bool) {
 			return Opener{pr, Link{"its log states pid " + strconv.Itoa(pr.PID), analyze.Likely}, l.At}, true
 		}
 	}
-	stem := path.Base(string(l.At.Artifact))
-	stem, _, _ = strings.Cut(stem, ".")
-	if len(stem) < 3 {
-		return Opener{}, false
-	}
 	var found *Process
 	for _, pr := range o.procs.OnHost(host) {
-		if !calledLike(pr, stem) {
+		if !CalledLike(pr, l.At.Artifact) {
 			continue
 		}
 		if found != nil {
@@ -91,15 +86,20 @@ func (o *Openers) writer(l *fact.Log) (Opener, bool) {
 		}
 		found = pr
 	}
-	if found == nil {
+	if found == nil || len(l.PIDs) > 0 && !slices.Contains(l.PIDs, found.PID) {
+		// A log that states other pids is that of other runs of the program.
 		return Opener{}, false
 	}
 	return Opener{found, Link{"its log " + path.Base(string(l.At.Artifact)) + " is called like it", analyze.Possible}, l.At}, true
 }
 
-// calledLike reports whether a word of the command line is stem, with a path
-// before it or an extension behind.
-func calledLike(pr *Process, stem string) bool {
+// CalledLike reports whether an artifact is called like a program or script of the
+// process's command line: "orderapi.log" like "/opt/bin/orderapi :9191".
+func CalledLike(pr *Process, id fact.ID) bool {
+	stem, _, _ := strings.Cut(path.Base(string(id)), ".")
+	if len(stem) < 3 {
+		return false
+	}
 	for _, w := range strings.Fields(pr.Command) {
 		base := path.Base(w)
 		name, _, _ := strings.Cut(base, ".")

@@ -203,9 +203,12 @@ func (c *conflict) resolved(p *analyze.Pass) (fact.Ref, bool) {
 	return fact.Ref{}, false
 }
 
-// sharesLog reports whether the owner writes to the log that complains: then both
-// are instances of one service.
+// sharesLog reports whether the owner writes to the log that complains, or the log
+// is called like it: then both are instances of one service.
 func (c *conflict) sharesLog(p *analyze.Pass) bool {
+	if join.CalledLike(c.owner, c.events[0].At.Artifact) {
+		return true
+	}
 	for l := range fact.All[fact.Log](p.Facts) {
 		if l.At.Artifact == c.events[0].At.Artifact && slices.Contains(l.PIDs, c.owner.PID) {
 			return true
