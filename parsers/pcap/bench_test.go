@@ -69,3 +69,17 @@ func TestJobs(t *testing.T) {
 		require.True(t, bytes.Equal(want, facts), "%d jobs give other facts", jobs)
 	}
 }
+
+// BenchmarkExcerpt renders one frame near the end of 64 MiB.
+func BenchmarkExcerpt(b *testing.B) {
+	content := generated(b, traffic.Options{Flows: 3750, Bytes: 64 << 20, Seed: 1})
+	in := &analyze.Input{Path: "x.pcap", Size: int64(len(content)), Open: opener(content)}
+	st, _ := parsertest.Run(b, pcap.Parser(), "x.pcap", content)
+	last := fact.Ref{Packet: int(parsertest.All[fact.Capture](st)[0].Packets) - 1}
+	b.SetBytes(int64(len(content)))
+	for b.Loop() {
+		if got, err := pcap.Parser().Excerpt(b.Context(), in, []fact.Ref{last}); err != nil || got[0] == "" {
+			b.Fatal(got, err)
+		}
+	}
+}

@@ -117,6 +117,9 @@ func (w *worker) guard(do func()) {
 
 // deliver turns a flow into a fact and collects facts for the reader.
 func (w *worker) deliver(t *tables, f *flow) {
+	if w.done == nil {
+		w.done = make([]finished, 0, finishedSize)
+	}
 	w.done = append(w.done, finished{f.fact(t.id), f.tunnel})
 	if len(w.done) == finishedSize {
 		w.handBack(t)
