@@ -195,6 +195,20 @@ func TestExcerptForms(t *testing.T) {
 	}, got)
 }
 
+// TestExcerptNumbers checks that the numbers of an excerpt count from the start of
+// its own flow: after a reuse of the ports, and where the start was not captured.
+func TestExcerptNumbers(t *testing.T) {
+	text := web + "open\nC>S data 10\nclose C\n" + // frames 1 to 7
+		"C>S SYN seq=9000 ack=0\nS>C SYN,ACK seq=7000 ack=9001\nC>S ACK seq=9001 ack=7001\nC>S data 30 seq=9001 ack=7001\n" + // 8 to 11
+		"flow 10.0.0.1:40001 > 10.0.0.2:8080\nC>S data 5\nS>C ACK\nC>S data 6\nS>C RST" // 12 to 15
+	in := &analyze.Input{Path: "x.pcap", Open: opener(compile(t, text))}
+	got, err := pcap.Parser().Excerpt(t.Context(), in, []fact.Ref{{Packet: 4}, {Packet: 11}, {Packet: 14}, {Packet: 15}})
+	require.NoError(t, err)
+	for i, want := range []string{"seq 1:11, ack 1,", "seq 1:31, ack 1,", "seq 6:12, ack 1,", "Flags [R], seq 1, win 0"} {
+		require.Contains(t, got[i], want)
+	}
+}
+
 // TestHeaderOnly reads files without packets.
 func TestHeaderOnly(t *testing.T) {
 	st, status := parsertest.Run(t, pcap.Parser(), "x.pcap", classic(binary.BigEndian, 0xa1b2c3d4, 1, nil))

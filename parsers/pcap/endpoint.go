@@ -60,6 +60,15 @@ func (p *packet) key() (flowKey, bool) {
 	return flowKey{s, d, p.proto}, true
 }
 
+// flow is key with the index of the sending side.
+func (p *packet) flow() (flowKey, int) {
+	k, forward := p.key()
+	if forward {
+		return k, 0
+	}
+	return k, 1
+}
+
 // hash is the same for both directions of a flow and for the same packet anywhere:
 // it decides which table a flow lives in.
 func (p *packet) hash() uint32 {

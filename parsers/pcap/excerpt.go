@@ -11,12 +11,12 @@ import (
 )
 
 // excerpt renders cited frames like lines of tcpdump, times in UTC and sequence
-// numbers relative to the start of the flow. It reads the capture twice, once to
-// learn which flows are cited and once to follow those, so that it never holds
-// more than what was asked for.
+// numbers relative to the start of the flow. It reads the capture once, looking at
+// cited frames and at those that may carry a SYN; only where a cited flow began
+// before the capture, once more.
 func excerpt(ctx context.Context, in *analyze.Input, refs []fact.Ref) ([]string, error) {
 	out := make([]string, len(refs))
-	e := &excerpts{wanted: map[int]string{}, flows: map[flowKey]*relative{}}
+	e := &excerpts{wanted: map[int]string{}, flows: map[flowKey]*relative{}, open: map[flowKey]*relative{}}
 	for _, r := range refs {
 		if r.Packet > 0 {
 			e.wanted[r.Packet] = ""
@@ -26,11 +26,13 @@ func excerpt(ctx context.Context, in *analyze.Input, refs []fact.Ref) ([]string,
 	if len(e.wanted) == 0 {
 		return out, nil
 	}
-	if err := e.pass(ctx, in, false, e.learn); err != nil {
+	if err := e.pass(ctx, in, e.skip, e.starts); err != nil {
 		return nil, err
 	}
-	if err := e.pass(ctx, in, true, e.follow); err != nil {
-		return nil, err
+	if len(e.open) > 0 {
+		if err := e.pass(ctx, in, nil, e.follow); err != nil {
+			return nil, err
+		}
 	}
 	for i, r := range refs {
 		out[i] = e.wanted[r.Packet]
@@ -38,12 +40,17 @@ func excerpt(ctx context.Context, in *analyze.Input, refs []fact.Ref) ([]string,
 	return out, nil
 }
 
-// excerpts are the frames to render and the flows that they belong to.
+// excerpts are the frames to render and what is known of the flows.
 type excerpts struct {
 	wanted    map[int]string
 	lastFrame int
-	flows     map[flowKey]*relative
+	flows     map[flowKey]*relative // whose SYN was seen
+	open      map[flowKey]*relative // cited, and the start is not known
 }
+
+// maxStarts bounds the flows of which the start is remembered; a cited flow beyond
+// it is looked for in the second pass.
+const maxStarts = 1 << 20
 
 // relative is where the sequence numbers of both sides of a flow start.
 type relative struct {
@@ -51,9 +58,9 @@ type relative struct {
 	known [2]bool
 }
 
-// pass reads the frames up to the last cited one. Unless all are asked for, only
-// cited frames are decoded, which makes the pass four times as fast.
-func (e *excerpts) pass(ctx context.Context, in *analyze.Input, all bool, each func(*record, *packet, bool)) error {
+// pass reads the frames up to the last cited one and decodes those that skip, if
+// there is one, does not pass over.
+func (e *excerpts) pass(ctx context.Context, in *analyze.Input, skip func(*record) bool, each func(*record, *packet, bool)) error {
 	rd, err := in.Open()
 	if err != nil {
 		return err
@@ -76,35 +83,92 @@ func (e *excerpts) pass(ctx context.Context, in *analyze.Input, all bool, each f
 			}
 			return nil // what comes behind was not cited by a fact of this file
 		}
-		if _, cited := e.wanted[r.number]; cited || all {
+		if skip == nil || !skip(&r) {
 			each(&r, &p, !r.opaque && d.decode(&r, &p))
 		}
 	}
 	return nil
 }
 
-// learn notes the flow of a cited frame.
-func (e *excerpts) learn(_ *record, p *packet, ok bool) {
-	if ok && p.proto == protoTCP {
-		k, _ := p.key()
-		e.flows[k] = &relative{}
+// skip reports whether the first pass has no use for a frame.
+func (e *excerpts) skip(r *record) bool {
+	if _, cited := e.wanted[r.number]; cited {
+		return false
 	}
+	return plainSegment(r)
 }
 
-// follow keeps the start of cited flows up to date and renders cited frames.
-func (e *excerpts) follow(r *record, p *packet, ok bool) {
-	var f *relative
-	from := 0
-	if ok && p.proto == protoTCP {
-		k, forward := p.key()
-		if !forward {
-			from = 1
+// plainSegment reports whether a frame is, at first sight, a TCP segment without
+// SYN: what a capture consists of. It saves decoding them.
+func plainSegment(r *record) bool {
+	b, at := r.data, 0
+	switch r.link {
+	case linkEthernet:
+		at = 12
+	case linkSLL:
+		at = 14
+	case linkSLL2:
+		at = 0
+	default:
+		return false
+	}
+	if len(b) < at+2 || b[at] != etherIPv4>>8 || b[at+1] != 0 {
+		return false
+	}
+	if at += 2; r.link == linkSLL2 {
+		at = 20
+	}
+	const flagsAt = 33 // behind an IPv4 header without options
+	return len(b) > at+flagsAt && b[at] == 0x45 && b[at+9] == protoTCP && b[at+6]&0x3f == 0 && b[at+7] == 0 && b[at+flagsAt]&syn == 0
+}
+
+// starts is the first pass: it notes where flows start and renders cited frames.
+func (e *excerpts) starts(r *record, p *packet, ok bool) {
+	_, cited := e.wanted[r.number]
+	if !ok || p.proto != protoTCP {
+		if cited {
+			e.wanted[r.number] = line(r, p, ok, nil, 0)
 		}
-		if f = e.flows[k]; f != nil {
+		return
+	}
+	k, from := p.flow()
+	f := e.flows[k]
+	if p.flags&syn != 0 {
+		if f == nil && len(e.flows) < maxStarts {
+			f = &relative{}
+			e.flows[k] = f
+		}
+		if f != nil {
 			f.begin(p, from)
 		}
 	}
-	if _, cited := e.wanted[r.number]; cited {
+	switch {
+	case !cited:
+	case f.tells(p, from):
+		e.wanted[r.number] = line(r, p, ok, f, from)
+	default:
+		e.open[k] = &relative{}
+	}
+}
+
+// tells reports whether the numbers of a segment can be made relative.
+func (f *relative) tells(p *packet, from int) bool {
+	return p.flags&syn != 0 || f != nil && (f.known[from] || p.flags&rst != 0) && (f.known[1-from] || p.flags&ack == 0)
+}
+
+// follow is the second pass: it counts from the first segment of a flow, where no
+// SYN was captured, and renders what is still open.
+func (e *excerpts) follow(r *record, p *packet, ok bool) {
+	if !ok || p.proto != protoTCP {
+		return
+	}
+	k, from := p.flow()
+	f := e.open[k]
+	if f == nil {
+		return
+	}
+	f.begin(p, from)
+	if text, cited := e.wanted[r.number]; cited && text == "" {
 		e.wanted[r.number] = line(r, p, ok, f, from)
 	}
 }

@@ -59,11 +59,7 @@ func (t *table) add(p *packet, hash uint32) {
 		}
 		return
 	}
-	k, forward := p.key()
-	from := 1
-	if forward {
-		from = 0
-	}
+	k, from := p.flow()
 	f := t.flows.find(hash, &k)
 	if f != nil && f.tcp && f.reused(p, from) {
 		t.finish(f)
