@@ -168,7 +168,7 @@ func (k *kinship) sends() []*Send {
 		for _, s := range send.Stacks {
 			for _, o := range k.relatives(s) {
 				switch {
-				case o.Kind.Live() && !o.mainAsleep():
+				case o.Kind.Live() && !o.mainAsleep() && !sendsNext(o, s):
 					send.Live = cmp.Or(send.Live, o)
 				case o.Kind == WaitRecv && consumes(o, s) && !k.creates(o, s):
 					send.Consumer = cmp.Or(send.Consumer, o)
@@ -180,6 +180,16 @@ func (k *kinship) sends() []*Send {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(weight(b), weight(a)))
 	})
 	return out
+}
+
+// sendsNext reports whether o works in the function of the blocked sender s, before
+// or at the line that sends: it is another sender on its way, and nobody who could
+// receive. Behind the send it may hold a slot of a semaphore and give it back.
+func sendsNext(o, s *Stack) bool {
+	at := s.Frames[s.Top()]
+	return slices.ContainsFunc(o.Frames, func(f fact.Frame) bool {
+		return f.Func == at.Func && f.File == at.File && f.Line <= at.Line
+	})
 }
 
 // weight orders senders of equal number: without a partner first, then by depth.

@@ -27,6 +27,7 @@ func Rule() *analyze.Rule {
 		Wants: []fact.Kind{"goroutine", "goroutine_group"},
 		Thresholds: []analyze.Threshold{
 			{Name: "many", Default: 10, Unit: "goroutines", Doc: "so many senders at one line make it high severity"},
+			{Name: "crowd", Default: 1000, Unit: "goroutines", Doc: "so many, and half of all, are no back-pressure although a consumer is alive"},
 			{Name: "growth", Default: 1.5, Unit: "times", Doc: "growth between two dumps that counts although a consumer is alive"},
 		},
 		Run: run,
@@ -92,7 +93,10 @@ func report(p *analyze.Pass, d *join.WaitDump, send *join.Send) {
 		f.Against = append(f.Against, l.Cite(l.First(), l.Top(), "%s of the same code is %s in %s: it may be a slow receiver", l.Label(l.First()), l.Kind, l.At(l.Top())))
 		// Back-pressure by a consumer that is alive is what channels are for: however
 		// many wait, one dump cannot tell it from a stall.
-		f.Confidence, f.Severity = analyze.Possible, analyze.Low
+		f.Confidence = analyze.Possible
+		if float64(send.Count) < p.Threshold("crowd") || 2*send.Count < d.Total {
+			f.Severity = analyze.Low
+		}
 	}
 	p.Report(f)
 }
