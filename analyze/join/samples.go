@@ -2,6 +2,7 @@ package join
 
 import (
 	"cmp"
+	"path"
 	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
@@ -9,13 +10,23 @@ import (
 )
 
 // Samples orders artifacts that show the same thing at different times.
-type Samples struct{ arts map[fact.ID]fact.Artifact }
+type Samples struct {
+	arts map[fact.ID]fact.Artifact
+	// taker is the pid of the ps that printed a process table: pids rise, so of two
+	// tables the one with the higher is the later.
+	taker map[fact.ID]int
+}
 
 var samples = analyze.Derived[*Samples]{
 	Name:  "samples",
-	Needs: []fact.Kind{"host_info"},
+	Needs: []fact.Kind{"process"},
 	Build: func(p *analyze.Pass) *Samples {
-		s := &Samples{arts: map[fact.ID]fact.Artifact{}}
+		s := &Samples{arts: map[fact.ID]fact.Artifact{}, taker: map[fact.ID]int{}}
+		for row := range fact.All[fact.Process](p.Facts) {
+			if prog, _, _ := strings.Cut(row.Command, " "); path.Base(prog) == "ps" {
+				s.taker[row.At.Artifact] = max(s.taker[row.At.Artifact], row.PID)
+			}
+		}
 		for _, a := range p.Facts.Artifacts() {
 			s.arts[a.ID] = a
 		}
@@ -27,13 +38,17 @@ var samples = analyze.Derived[*Samples]{
 func SamplesOf(p *analyze.Pass) *Samples { return samples.Of(p) }
 
 // Compare orders two artifacts by when they were taken: by what their names say
-// (before/after, t0/t1, _1/_2), else by the modification times of the archive,
-// else by name. Names win because copying a bundle changes times.
+// (before/after, t0/t1, _1/_2), else, for process tables, by the pid of the ps that
+// printed them, else by the modification times of the archive, else by name. Names
+// win because copying a bundle changes times.
 func (s *Samples) Compare(a, b fact.ID) int {
 	if a == b {
 		return 0
 	}
 	if x, y, ok := stages(string(a), string(b)); ok && x != y {
+		return cmp.Compare(x, y)
+	}
+	if x, y := s.taker[a], s.taker[b]; x > 0 && y > 0 && x != y {
 		return cmp.Compare(x, y)
 	}
 	ta, tb := s.arts[a].ModTime, s.arts[b].ModTime
@@ -48,6 +63,9 @@ func (s *Samples) Compare(a, b fact.ID) int {
 // run one after the other are one moment.
 func (s *Samples) Apart(a, b fact.ID) bool {
 	if x, y, ok := stages(string(a), string(b)); ok && x != y {
+		return true
+	}
+	if x, y := s.taker[a], s.taker[b]; x > 0 && y > 0 && x != y {
 		return true
 	}
 	ta, tb := s.arts[a].ModTime, s.arts[b].ModTime
@@ -83,7 +101,8 @@ func stages(a, b string) (x, y int, ok bool) {
 			diff = i
 		}
 	}
-	if diff < 0 {
+	// A number that is all of the name ("9.txt") numbers files, not samples.
+	if own := words(path.Base(a)); diff < 0 || len(own) <= 2 && diff == len(wa)-len(own) && isNumber(own[0]) {
 		return 0, 0, false
 	}
 	x, xok := stageWords[wa[diff]]
@@ -108,6 +127,11 @@ func onlyExtra(long, short []string) (int, bool) {
 		}
 	}
 	return 0, false
+}
+
+func isNumber(w string) bool {
+	_, rest := leadingNumber(w)
+	return rest == ""
 }
 
 // sampleNumber reads "2", "t0", "#3" as a small ordinal; larger numbers are pids,

@@ -22,6 +22,8 @@ func TestSampleOrder(t *testing.T) {
 		require.True(t, s.Apart(pair[0], pair[1]), pair)
 	}
 	for _, pair := range [][2]fact.ID{
+		{"9.txt", "10.txt"}, // somebody numbered the files
+		{"case/9.txt", "case/10.txt"},
 		{"ss_tanp.txt", "netstat_anp.txt"},
 		{"strace_4178.txt", "strace_4189.txt"}, // pids, not samples
 		{"goroutine_debug1.txt", "goroutine.txt"},
@@ -35,4 +37,13 @@ func TestNaturalOrder(t *testing.T) {
 	require.Negative(t, naturalCompare("a0", "a1"))
 	require.Zero(t, naturalCompare("a", "a"))
 	require.Negative(t, naturalCompare("a", "ab"))
+}
+
+func TestProcessTablesAreOrderedByThePsThatPrintedThem(t *testing.T) {
+	var w world
+	w.ps("9.txt", 9000, 1, "ps axjf")
+	w.ps("10.txt", 8000, 1, "/bin/ps axjf")
+	s := derive(&w, &samples)
+	require.Positive(t, s.Compare("9.txt", "10.txt"))
+	require.True(t, s.Apart("9.txt", "10.txt"))
 }
