@@ -12,23 +12,26 @@ const (
 	maxPending = 4096
 )
 
-// A closed flow stays for late packets, which would look like a new flow without
-// a start: ten minutes of capture time, or ten seconds when a table holds hundreds
-// of them.
+// A flow that seems over stays for late packets, which would look like a new flow
+// without a start: ten minutes of capture time. Of those beyond lingerMany, a closed
+// one stays for ten seconds, a silent UDP flow for one minute, and a connection that
+// was never made for three, which is longer than any pause between two SYNs.
 const (
-	lingerLong  = 600_000_000_000
-	lingerShort = 10_000_000_000
-	lingerMany  = 256
-	lingerMost  = 8192 // of each table, however late
+	lingerLong   = 600_000_000_000
+	lingerClosed = 10_000_000_000
+	lingerUDP    = 60_000_000_000
+	lingerTrying = 180_000_000_000
+	lingerMany   = 256
+	lingerMost   = 8192 // closed ones of each table, however late
 )
 
 // table holds the flows of one shard. It is used by one worker.
 type table struct {
 	flows flowIndex
-	// A flow is in one list: of those that live, that are closed but may see a late
-	// packet, or UDP; each in the order of the last packet.
-	live, closed, udp flowList
-	limit             int
+	// A flow is in one list: of those that live, that are being made, that are closed
+	// but may see a late packet, or UDP; each in the order of the last packet.
+	live, trying, closed, udp flowList
+	limit                     int
 	// deliver takes a flow that is over; it must not keep it.
 	deliver func(*flow)
 	free    *flow // flows to be used again, by chain
@@ -101,6 +104,8 @@ func (t *table) file(f *flow) {
 		to = &t.udp
 	case f.closed():
 		to = &t.closed
+	case f.sawSYN && !f.established:
+		to = &t.trying
 	}
 	if f.list == to && to.tail == f {
 		return
@@ -121,11 +126,17 @@ func (t *table) fresh() *flow {
 	return f
 }
 
-// expire lets go of flows that were closed long enough ago.
+// expire lets go of flows that were silent long enough.
 func (t *table) expire(now int64) {
-	for f := t.closed.head; f != nil; f = t.closed.head {
+	t.expireList(&t.closed, now, lingerClosed, lingerMost)
+	t.expireList(&t.udp, now, lingerUDP, t.limit)
+	t.expireList(&t.trying, now, lingerTrying, t.limit)
+}
+
+func (t *table) expireList(l *flowList, now, linger int64, most int) {
+	for f := l.head; f != nil; f = l.head {
 		silent := now - f.last
-		if silent <= lingerLong && (t.closed.n <= lingerMany || silent <= lingerShort) && t.closed.n <= lingerMost {
+		if silent <= lingerLong && (l.n <= lingerMany || silent <= linger) && l.n <= most {
 			return
 		}
 		t.finish(f)
@@ -134,7 +145,7 @@ func (t *table) expire(now int64) {
 
 // evict makes room: a flow that is over, else the one that was silent longest.
 func (t *table) evict() {
-	for _, l := range []*flowList{&t.closed, &t.udp, &t.live} {
+	for _, l := range []*flowList{&t.closed, &t.udp, &t.trying, &t.live} {
 		if f := l.head; f != nil {
 			if l != &t.closed {
 				f.evicted = true
@@ -173,7 +184,7 @@ func (f *flow) close() {
 
 // end finishes what is still open, in the order of its last packets.
 func (t *table) end() {
-	for _, l := range []*flowList{&t.closed, &t.udp, &t.live} {
+	for _, l := range []*flowList{&t.closed, &t.udp, &t.trying, &t.live} {
 		for l.head != nil {
 			t.finish(l.head)
 		}

@@ -129,5 +129,13 @@ func TestLinger(t *testing.T) {
 	at(2, 1209, ack)
 	require.Equal(t, 1, done)
 	at(2, 1211, ack)
-	require.Equal(t, 2, done, "more than are kept for long")
+	require.Equal(t, 1+lingerMany+1-lingerMany, done, "as many go as are too many")
+	for port := range uint16(lingerMany + 10) {
+		at(3000+port, 2000, syn)
+	}
+	closedGone := done
+	at(2, 2170, ack)
+	require.Equal(t, closedGone, done, "a SYN may still be sent again")
+	at(2, 2181, ack)
+	require.Equal(t, closedGone+10, done)
 }
