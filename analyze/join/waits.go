@@ -40,6 +40,7 @@ type WaitDump struct {
 	Earlier []*WaitDump
 
 	stackOf map[stackKey]*Stack
+	byTop   map[topKey][]*Stack
 	byID    map[int64]*fact.Goroutine
 	creator map[string]bool // functions that stand in some stack
 	sites   siteTable
@@ -90,14 +91,38 @@ func (d *WaitDump) Before(s *Stack) *Stack {
 }
 
 // find is the stack with the same application frames: forms of dumps differ in
-// which frames of the runtime they print.
+// which frames of the runtime they print. Only dumps beside the judged one are
+// searched; byTop is made for them.
 func (d *WaitDump) find(s *Stack) *Stack {
-	for _, o := range d.Stacks {
+	if len(s.App) == 0 {
+		return nil
+	}
+	for _, o := range d.byTop[s.topKey()] {
 		if sameApp(o, s) && (o.Kind == s.Kind || o.Kind == Parked || s.Kind == Parked) {
 			return o
 		}
 	}
 	return nil
+}
+
+func (d *WaitDump) indexTops() {
+	d.byTop = map[topKey][]*Stack{}
+	for _, s := range d.Stacks {
+		if len(s.App) > 0 {
+			d.byTop[s.topKey()] = append(d.byTop[s.topKey()], s)
+		}
+	}
+}
+
+// topKey is the innermost frame of the application.
+type topKey struct {
+	fn   string
+	line int
+}
+
+func (s *Stack) topKey() topKey {
+	f := s.Frames[s.App[0]]
+	return topKey{f.Func, f.Line}
 }
 
 func sameApp(a, b *Stack) bool {
@@ -141,6 +166,9 @@ func buildWaits(p *analyze.Pass) *Waits {
 	}
 	for _, k := range keys {
 		d := arrange(groups[k], order)
+		for _, o := range slices.Concat(d.Same, d.Earlier) {
+			o.indexTops()
+		}
 		d.buildGraph()
 		d.buildChannels()
 		w.Dumps = append(w.Dumps, d)

@@ -55,7 +55,10 @@ type Group struct {
 
 // buildChannels finds senders, groups and suspects. Locks must be known.
 func (d *WaitDump) buildChannels() {
-	k := &kinship{d: d, byOwner: map[string][]*Stack{}, byCreator: map[string][]*Stack{}}
+	k := &kinship{
+		d: d, byOwner: map[string][]*Stack{}, byCreator: map[string][]*Stack{}, children: map[int64][]*Stack{}, byID: map[int64]*Stack{},
+		byFunc: map[string][]*Stack{}, parents: map[int64]bool{}, creators: map[string]bool{}, locked: map[*Stack]bool{},
+	}
 	k.index()
 	d.Sends = k.sends()
 	d.Groups = k.groups()
@@ -68,12 +71,16 @@ type kinship struct {
 	byOwner   map[string][]*Stack // stacks with a frame of a type or function
 	byCreator map[string][]*Stack // stacks by the type or function that created them
 	children  map[int64][]*Stack
-	locked    map[*Stack]bool // waits for a lock, or holds one that is waited for
+	byID      map[int64]*Stack    // stacks of goroutines that are not at rest
+	byFunc    map[string][]*Stack // the same by the functions on them, a few each
+	// parents and creators are goroutines, or where there are no ids functions, that
+	// started one which is blocked.
+	parents  map[int64]bool
+	creators map[string]bool
+	locked   map[*Stack]bool // waits for a lock, or holds one that is waited for
 }
 
 func (k *kinship) index() {
-	k.children = map[int64][]*Stack{}
-	k.locked = map[*Stack]bool{}
 	for _, s := range k.d.Stacks {
 		if s.Dumper || s.Idle != "" {
 			continue
@@ -96,6 +103,7 @@ func (k *kinship) index() {
 			}
 		}
 		k.locked[s] = s.Kind.Lock()
+		k.indexParents(s)
 	}
 	for _, l := range k.d.Locks {
 		if l.Verdict() == LockBusy {
@@ -107,6 +115,60 @@ func (k *kinship) index() {
 	}
 }
 
+// indexParents notes who started a blocked goroutine, and who could have.
+func (k *kinship) indexParents(s *Stack) {
+	blocked := !s.Kind.Live() && s.Kind != WaitRuntime
+	for _, g := range s.Members {
+		k.byID[g.ID] = s
+		switch {
+		case !blocked:
+		case g.CreatedByID.Known:
+			k.parents[g.CreatedByID.V] = true
+		case g.CreatedBy != "":
+			k.creators[g.CreatedBy] = true
+		}
+	}
+	for _, f := range s.Frames {
+		if list := k.byFunc[f.Func]; len(list) < maxAlike {
+			k.byFunc[f.Func] = append(list, s)
+		}
+	}
+}
+
+// startedBlocked reports whether a goroutine of the stack started one that is
+// blocked.
+func (k *kinship) startedBlocked(s *Stack) bool {
+	if slices.ContainsFunc(s.Members, func(g *fact.Goroutine) bool { return g.ID != 0 && k.parents[g.ID] }) {
+		return true
+	}
+	return slices.ContainsFunc(s.Frames, func(f fact.Frame) bool { return k.creators[f.Func] })
+}
+
+// waitingParent is the goroutine that started one of the stack, if that waits, too:
+// perhaps for its end.
+func (k *kinship) waitingParent(s *Stack) *Stack {
+	waits := func(o *Stack) bool {
+		return o != nil && o != s && (o.Kind == WaitRecv || o.Kind == WaitGroup || o.Kind == WaitSelect) && !o.inMain()
+	}
+	for _, g := range s.Members[:min(len(s.Members), maxAlike)] {
+		if id := g.CreatedByID; id.Known {
+			if o := k.byID[id.V]; waits(o) {
+				return o
+			}
+			continue
+		}
+		for _, o := range k.byFunc[g.CreatedBy] {
+			if waits(o) {
+				return o
+			}
+		}
+	}
+	return nil
+}
+
+// maxRelatives bounds the stacks that are looked at as relatives of one.
+const maxRelatives = 256
+
 // relatives are stacks that share a type or function with s, created each other,
 // or have a creator in common. A goroutine of package testing or main.main relates
 // to everything and therefore to nothing.
@@ -115,6 +177,9 @@ func (k *kinship) relatives(s *Stack) []*Stack {
 	seen := map[*Stack]bool{s: true}
 	add := func(list []*Stack) {
 		for _, o := range list {
+			if len(out) == maxRelatives {
+				return
+			}
 			if !seen[o] {
 				seen[o] = true
 				out = append(out, o)
@@ -165,7 +230,7 @@ func (k *kinship) sends() []*Send {
 	}
 	for _, send := range out {
 		slices.SortStableFunc(send.Stacks, func(a, b *Stack) int { return cmp.Compare(b.Count, a.Count) })
-		for _, s := range send.Stacks {
+		for _, s := range send.Stacks[:min(len(send.Stacks), maxAlike)] {
 			for _, o := range k.relatives(s) {
 				switch {
 				case o.Kind.Live() && !o.mainAsleep() && !sendsNext(o, s):
@@ -324,21 +389,12 @@ func (k *kinship) weigh(s *Stack) *Suspect {
 	if k.spawnerGone(s) {
 		add(5, "the goroutine that started it has ended")
 	}
-	for _, o := range k.d.Stacks {
-		if o == s || o.Idle != "" || o.Dumper || o.Kind.Live() || o.Kind == WaitRuntime {
-			continue
-		}
-		if k.creates(s, o) && !s.inMain() {
-			add(-5, "")
-			break
-		}
+	if !s.inMain() && k.startedBlocked(s) {
+		add(-5, "")
 	}
-	for _, o := range k.d.Stacks {
-		if o != s && o.Idle == "" && (o.Kind == WaitRecv || o.Kind == WaitGroup || o.Kind == WaitSelect) && !o.inMain() && k.creates(o, s) {
-			u.Parent = o
-			add(2, "the goroutine that started it waits, too, and may wait for its end")
-			break
-		}
+	if o := k.waitingParent(s); o != nil {
+		u.Parent = o
+		add(2, "the goroutine that started it waits, too, and may wait for its end")
 	}
 	for _, send := range k.d.Sends {
 		if send.Consumer == s {

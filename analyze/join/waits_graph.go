@@ -26,11 +26,9 @@ func (d *WaitDump) buildGraph() {
 	d.learnSites()
 	d.findHolders()
 	d.link()
+	d.findRoots()
 	for _, l := range d.Locks {
-		l.findCycle()
-	}
-	d.countBlocked()
-	for _, l := range d.Locks {
+		l.root.Blocked += l.Count()
 		l.verdict = l.judge()
 	}
 }
@@ -52,6 +50,96 @@ func (d *WaitDump) link() {
 	}
 }
 
+// findRoots finds for each lock the one at the end of its chain of holders. All
+// locks of a cycle have the first of them for their root. It is linear: a hostile
+// dump may have a chain of all its locks.
+func (d *WaitDump) findRoots() {
+	for _, cycle := range d.components() {
+		first := cycle[0]
+		for _, l := range cycle {
+			if l.rank < first.rank {
+				first = l
+			}
+		}
+		for _, l := range cycle {
+			l.root = first
+		}
+		first.findCycle()
+	}
+	for _, l := range d.Locks {
+		var path []*Lock
+		for l.root == nil && l.Next != nil {
+			path = append(path, l)
+			l = l.Next
+		}
+		if l.root == nil {
+			l.root = l
+		}
+		for _, p := range path {
+			p.root = l.root
+		}
+	}
+}
+
+// components are the strongly connected sets of two or more locks, by Tarjan's
+// algorithm without recursion.
+func (d *WaitDump) components() [][]*Lock {
+	type visit struct {
+		l    *Lock
+		edge int
+	}
+	var out [][]*Lock
+	index, low, on := map[*Lock]int{}, map[*Lock]int{}, map[*Lock]bool{}
+	var stack []*Lock
+	enter := func(l *Lock) visit {
+		index[l] = len(index) + 1
+		low[l] = index[l]
+		on[l] = true
+		stack = append(stack, l)
+		return visit{l: l}
+	}
+	for _, start := range d.Locks {
+		if index[start] != 0 || len(start.nexts) == 0 {
+			continue
+		}
+		todo := []visit{enter(start)}
+		for len(todo) > 0 {
+			v := &todo[len(todo)-1]
+			if v.edge < len(v.l.nexts) {
+				next := v.l.nexts[v.edge]
+				v.edge++
+				if index[next] == 0 {
+					todo = append(todo, enter(next))
+				} else if on[next] {
+					low[v.l] = min(low[v.l], index[next])
+				}
+				continue
+			}
+			l := v.l
+			todo = todo[:len(todo)-1]
+			if len(todo) > 0 {
+				from := todo[len(todo)-1].l
+				low[from] = min(low[from], low[l])
+			}
+			if low[l] != index[l] {
+				continue
+			}
+			at := len(stack) - 1
+			for stack[at] != l {
+				at--
+			}
+			if set := stack[at:]; len(set) > 1 {
+				out = append(out, slices.Clone(set))
+			}
+			for _, done := range stack[at:] {
+				on[done] = false
+			}
+			stack = stack[:at]
+		}
+	}
+	return out
+}
+
 // findCycle finds the shortest way from the lock through holders back to itself.
 func (l *Lock) findCycle() {
 	from := map[*Lock]*Lock{}
@@ -67,7 +155,7 @@ func (l *Lock) findCycle() {
 				slices.Reverse(l.Cycle)
 				return
 			}
-			if _, seen := from[next]; !seen && next != l {
+			if _, seen := from[next]; !seen {
 				from[next] = at
 				todo = append(todo, next)
 			}
@@ -87,41 +175,7 @@ func (l *Lock) HolderToward(next *Lock) (Holder, bool) {
 
 // Root is the lock at the end of the chain of holders that wait for locks. In a
 // cycle it is the cycle's first lock.
-func (l *Lock) Root() *Lock {
-	seen := map[*Lock]bool{}
-	for at := l; ; at = at.Next {
-		if len(at.Cycle) > 0 {
-			root := at
-			for _, c := range at.Cycle {
-				if c.rank < root.rank {
-					root = c
-				}
-			}
-			return root
-		}
-		if at.Next == nil || seen[at] {
-			return at
-		}
-		seen[at] = true
-	}
-}
-
-// maxChain bounds how far a chain of locks is followed when the blocked are
-// counted.
-const maxChain = 64
-
-// countBlocked counts for each lock the goroutines that wait for it directly or
-// because a holder of theirs does.
-func (d *WaitDump) countBlocked() {
-	for _, l := range d.Locks {
-		l.Blocked += l.Count()
-		seen := map[*Lock]bool{l: true}
-		for at := l.Next; at != nil && !seen[at] && len(seen) < maxChain; at = at.Next {
-			seen[at] = true
-			at.Blocked += l.Count()
-		}
-	}
-}
+func (l *Lock) Root() *Lock { return l.root }
 
 // Waits is the lock that a goroutine waits for, nil if none.
 func (d *WaitDump) Waits(g *fact.Goroutine) *Lock { return d.waits[g] }

@@ -53,11 +53,12 @@ type Lock struct {
 	Unlikely []Holder
 	// Live are goroutines that work in the lock's type: they may hold it at times.
 	Live []Holder
-	// Blocked counts goroutines that wait for it directly or through others.
+	// Blocked counts goroutines that wait for it directly or through others; it is
+	// set for the lock at the end of a chain.
 	Blocked int64
 	// Next is the lock that its holder waits for, nil if that waits for none.
 	Next *Lock
-	// Cycle is the locks of a cycle that this one is in, in order from itself.
+	// Cycle is the locks of a cycle, in order from this one, which is its first.
 	Cycle []*Lock
 
 	dump             *WaitDump
@@ -69,6 +70,8 @@ type Lock struct {
 	recursions []*Recursion
 	candidates []Holder
 	verdict    LockVerdict
+	root       *Lock
+	once       bool // the lock of a sync.Once
 	persists   bool
 	minutes    int64
 }
@@ -82,9 +85,12 @@ type Waiter struct {
 // Dump is the dump that the lock is seen in.
 func (l *Lock) Dump() *WaitDump { return l.dump }
 
-// Kind is "Mutex" or "RWMutex".
+// Kind is "Mutex", "RWMutex" or "sync.Once".
 func (l *Lock) Kind() string {
-	if l.RW {
+	switch {
+	case l.once:
+		return "sync.Once"
+	case l.RW:
 		return "RWMutex"
 	}
 	return "Mutex"
@@ -276,6 +282,7 @@ func (b *lockBuilder) add(l *Lock) *Lock {
 // wait adds a waiter.
 func (l *Lock) wait(w Waiter) {
 	l.Waiters = append(l.Waiters, w)
+	l.once = l.once || w.Stack.sync.once >= 0
 	l.minutes = max(l.minutes, w.G.WaitMinutes.Or(0))
 	if w.Stack.Kind == WaitRLock {
 		l.readers += w.Stack.each()

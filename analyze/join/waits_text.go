@@ -242,6 +242,9 @@ func (d *WaitDump) ShapesOf(v LockVerdict) [][]*Lock {
 			out[i] = append(out[i], l)
 			continue
 		}
+		if len(out) == maxShapes {
+			continue // locks come with most waiters first
+		}
 		index[key] = len(out)
 		out = append(out, []*Lock{l})
 	}
@@ -250,6 +253,9 @@ func (d *WaitDump) ShapesOf(v LockVerdict) [][]*Lock {
 	}
 	return out
 }
+
+// maxShapes bounds how many kinds of locks with one verdict are told.
+const maxShapes = 20
 
 // BlockedBy counts the goroutines that a group of locks blocks.
 func BlockedBy(group []*Lock) (n int64) {

@@ -97,7 +97,7 @@ func (s *scanner) line(raw []byte) {
 		s.begin(b)
 		return
 	}
-	t := bytes.TrimLeft(b, " \t")
+	t := trimBlanks(b)
 	if len(t) == 0 {
 		s.endBlock()
 		return
@@ -132,7 +132,15 @@ func (s *scanner) outside(raw []byte) {
 	s.dump.preamble(s, raw)
 }
 
-func blankOnly(b []byte) bool { return len(bytes.TrimLeft(b, " \t")) == 0 }
+func blankOnly(b []byte) bool { return len(trimBlanks(b)) == 0 }
+
+// trimBlanks is bytes.TrimLeft for blanks and tabs, several times as fast.
+func trimBlanks(b []byte) []byte {
+	for len(b) > 0 && blank(b[0]) {
+		b = b[1:]
+	}
+	return b
+}
 
 // begin starts a goroutine at its header.
 func (s *scanner) begin(b []byte) {
@@ -256,10 +264,14 @@ func fileWord(b []byte) ([]byte, bool) {
 	// Paths may hold blanks: the line number is before " +0x", " fp=", " pc=" or
 	// the end.
 	end := len(b)
-	for _, tail := range fileTails {
-		if i := bytes.Index(b, tail); i >= 0 {
-			end = i
-			break
+	if i := bytes.LastIndexByte(b, ' '); i > 0 && i+1 < end && b[i+1] == '+' {
+		end = i // nearly every line
+	} else {
+		for _, tail := range fileTails {
+			if i := bytes.Index(b, tail); i >= 0 {
+				end = i
+				break
+			}
 		}
 	}
 	for end > 0 && blank(b[end-1]) {

@@ -1,0 +1,222 @@
+package join
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+// settleRecursion decides whether one of the waiters holds the lock itself: first
+// a reader that reads again while a writer waits in between, which any number of
+// goroutines can do at once, then one that holds the lock for itself alone.
+func (l *Lock) settleRecursion() {
+	if w := l.pendingWriter(); w != nil {
+		best, n := bestRecursion(l.recursions, func(r *Recursion) bool { return r.Stack.Kind == WaitRLock })
+		if best != nil {
+			best.Writer, best.Count = w, n
+			l.Recursion = best
+			return
+		}
+	}
+	// Only one goroutine can hold a lock for itself alone. Where several wait behind
+	// the same outer call, that call does not take the lock.
+	best, n := bestRecursion(l.recursions, func(*Recursion) bool { return true })
+	if best != nil && n == 1 {
+		best.Count = 1
+		l.Recursion = best
+	}
+}
+
+func (l *Lock) pendingWriter() *Waiter {
+	for i := range l.Waiters {
+		if w := &l.Waiters[i]; l.RW && w.Stack.Kind != WaitRLock {
+			return w
+		}
+	}
+	return nil
+}
+
+// bestRecursion is the first of those with the best sign, and how many goroutines
+// share that sign.
+func bestRecursion(all []*Recursion, fits func(*Recursion) bool) (best *Recursion, n int64) {
+	goroutines := map[*fact.Goroutine]bool{}
+	for _, r := range all {
+		if !fits(r) {
+			continue
+		}
+		if best == nil || r.Sign > best.Sign {
+			best, n = r, 0
+			clear(goroutines)
+		}
+		if r.Sign == best.Sign && !goroutines[r.G] {
+			goroutines[r.G] = true
+			n += r.Stack.each()
+		}
+	}
+	return best, n
+}
+
+// settleHolders keeps the candidates with the best sign. Of a lock that only one
+// can hold, several goroutines with one and the same stack are no candidates: at
+// most one could be right, so the stack says nothing.
+func (l *Lock) settleHolders() {
+	exclusive := !l.RW || l.Writers() == 0
+	for sign := HoldsByLine; sign >= HoldsByType && len(l.Holders) == 0; sign-- {
+		count := map[*Stack]int64{}
+		for _, h := range l.candidates {
+			if h.Sign == sign {
+				count[h.Stack] += h.Stack.each()
+			}
+		}
+		for _, h := range l.candidates {
+			switch {
+			case h.Sign != sign:
+			case exclusive && count[h.Stack] > 1:
+				l.Unlikely = append(l.Unlikely, h)
+			default:
+				l.Holders = append(l.Holders, h)
+			}
+		}
+	}
+	if len(l.Holders) == 0 && (l.Lasting() || l.Count() >= pileUp) {
+		// Nobody waits a minute for ordinary work, and a crowd does not gather behind
+		// it: a call under the lock that is slow. Without minutes only a wait for the
+		// network counts, because a dump of hot code shows crowds too.
+		for _, h := range l.Live {
+			if h.Sign >= HoldsByPointer && h.Stack.Kind != Running && (l.Lasting() || h.Stack.Kind == WaitIO) {
+				l.Holders = append(l.Holders, h)
+			}
+		}
+	}
+	// A Cond.Wait gives its lock back while it waits: the last to suspect.
+	slices.SortStableFunc(l.Holders, func(a, b Holder) int {
+		return cmp.Or(cmp.Compare(a.far, b.far), cmp.Compare(a.patience(), b.patience()))
+	})
+	if len(l.Holders) > 0 {
+		nearest := l.Holders[0].far
+		l.Holders = slices.DeleteFunc(l.Holders, func(h Holder) bool { return h.far > nearest })
+	}
+}
+
+// settleMutual gives a lock without holders a candidate of lesser sign that fits
+// because of what it waits for itself: for something that a waiter of this lock
+// holds. That is a circle, which does not come about by chance.
+func (d *WaitDump) settleMutual() {
+	calls := d.waitersByFunc()
+	senders := d.senders()
+	for _, l := range d.Locks {
+		if len(l.Holders) > 0 {
+			continue
+		}
+		for _, h := range slices.Concat(l.Unlikely, l.behindCall(calls)) {
+			other := d.waits[h.G]
+			if other == nil || other == l {
+				continue
+			}
+			if slices.ContainsFunc(other.Holders, func(o Holder) bool { return d.waits[o.G] == l }) {
+				l.Holders = append(l.Holders, h)
+				break
+			}
+		}
+		if len(l.Holders) == 0 && l.Recursion == nil && len(l.Live) == 0 {
+			l.settleSender(senders)
+		}
+	}
+}
+
+// maxAlike bounds how many goroutines that are alike are looked at.
+const maxAlike = 16
+
+// waitersByFunc lists goroutines that wait for locks by the functions on their
+// stacks.
+func (d *WaitDump) waitersByFunc() map[string][]Holder {
+	out := map[string][]Holder{}
+	for _, s := range d.Stacks {
+		if !s.Kind.Lock() {
+			continue
+		}
+		for _, i := range s.App {
+			fn := s.Frames[i].Func
+			for _, g := range s.Members[:min(len(s.Members), maxAlike)] {
+				if len(out[fn]) < maxAlike {
+					out[fn] = append(out[fn], Holder{G: g, Stack: s, Frame: i, Sign: HoldsByType})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// behindCall are goroutines that wait for other locks in the function that calls
+// what waits for this lock, behind that call: it may have come back with the lock.
+func (l *Lock) behindCall(calls map[string][]Holder) []Holder {
+	var out []Holder
+	for _, s := range l.Stacks() {
+		for _, i := range s.App {
+			if i <= s.Site {
+				continue
+			}
+			for _, h := range calls[s.Frames[i].Func] {
+				if h.Stack.Frames[h.Frame].Line > s.Frames[i].Line {
+					out = append(out, h)
+				}
+			}
+			break // only the direct caller
+		}
+	}
+	return out
+}
+
+// senders are the stacks that are blocked in a send.
+func (d *WaitDump) senders() []*Stack {
+	var out []*Stack
+	for _, s := range d.Stacks {
+		if s.Kind == WaitSend && s.Idle == "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// settleSender gives a lock that one goroutine waits for, and that nobody seems to
+// hold, the one sender of the same package that is blocked: if the waiter is who
+// should receive, that is why it does not.
+func (l *Lock) settleSender(senders []*Stack) {
+	if l.Count() != 1 || len(senders) > maxAlike {
+		return
+	}
+	pkgs := l.Packages()
+	var found []Holder
+	for _, s := range senders {
+		for _, i := range slices.Backward(s.App) {
+			if slices.Contains(pkgs, PackageOf(s.Frames[i].Func)) && !wrapper(s.Frames[i].Func) {
+				for _, g := range s.Members {
+					found = append(found, Holder{G: g, Stack: s, Frame: i, Sign: HoldsByType})
+				}
+				break
+			}
+		}
+	}
+	if len(found) == 1 {
+		l.Holders = found
+	}
+}
+
+// patience orders holders with equal signs: who waits for a lock, a receiver or a
+// sender first, who waits for many things at once later.
+func (h Holder) patience() int {
+	switch h.Stack.Kind {
+	case WaitMutex, WaitWLock, WaitRLock:
+		return 0
+	case WaitSend, WaitNilChan, WaitNoCases:
+		return 1
+	case WaitRecv, WaitGroup:
+		return 2
+	case WaitSelect:
+		return 3
+	case WaitCond:
+		return 5
+	}
+	return 4
+}

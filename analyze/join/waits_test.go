@@ -1,0 +1,122 @@
+package join
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+func TestOwnerOf(t *testing.T) {
+	for fn, want := range map[string]string{
+		"example.com/x.(*Store).processRaft.func1":       "example.com/x.Store",
+		"example.com/x.(*Store[...]).get":                "example.com/x.Store",
+		"example.com/x.Store.String":                     "example.com/x.Store",
+		"example.com/x.monitor.func1.2":                  "example.com/x.monitor",
+		"main.main":                                      "main.main",
+		"github.com/a.b/c.(*T).m":                        "github.com/a.b/c.T",
+		"example.com/x.(*T).enable.newDeleterFunc.func1": "example.com/x.T",
+		"runtime.gopark":                                 "runtime.gopark",
+		"non-Go function":                                "non-Go function",
+	} {
+		require.Equal(t, want, ownerOf(fn), fn)
+	}
+}
+
+func TestPointers(t *testing.T) {
+	type found struct {
+		i int
+		p uint64
+	}
+	for args, want := range map[string][]found{
+		"0xc000010000":                           {{0, 0xc000010000}},
+		"0xc000010000?":                          nil,
+		"0x1, 0xc000010000, {0x7ccd58, 0x6?}":    {{1, 0xc000010000}, {2 + inBraces, 0x7ccd58}},
+		"{{0xc000010000, 0x4}, 0xc000020000}, 3": {{inBraces, 0xc000010000}, {inBraces, 0xc000020000}},
+		"...":                                    nil,
+		"":                                       nil,
+		"0xffffffffffffffff":                     nil,
+		"0xc000010000, ...":                      {{0, 0xc000010000}},
+	} {
+		var got []found
+		eachPointer(args, func(i int, p uint64) { got = append(got, found{i, p}) })
+		require.Equal(t, want, got, args)
+	}
+}
+
+func stackOf(state string, funcs ...string) *Stack {
+	s := &Stack{State: state}
+	for i, fn := range funcs {
+		s.Frames = append(s.Frames, fact.Frame{Func: fn, File: "/src/app/x.go", Line: i + 1})
+	}
+	analyzeStack(s, newIdleShapes())
+	return s
+}
+
+func TestKinds(t *testing.T) {
+	for _, c := range []struct {
+		want  WaitKind
+		state string
+		funcs []string
+	}{
+		{WaitMutex, "semacquire", []string{"sync.runtime_SemacquireMutex", "sync.(*Mutex).lockSlow", "main.f"}},
+		{WaitMutex, "semacquire", []string{"sync.runtime_Semacquire", "sync.(*Mutex).Lock", "main.f"}},
+		{WaitMutex, "sync.Mutex.Lock", []string{"internal/sync.(*Mutex).lockSlow", "sync.(*RWMutex).Lock", "main.f"}},
+		{WaitWLock, "semacquire", []string{"sync.runtime_SemacquireMutex", "sync.(*RWMutex).Lock", "main.f"}},
+		{WaitRLock, "semacquire", []string{"sync.runtime_SemacquireMutex", "sync.(*RWMutex).RLock", "main.f"}},
+		{WaitRLock, "sync.RWMutex.RLock", []string{"sync.(*RWMutex).RLock", "main.f"}},
+		{WaitGroup, "semacquire", []string{"sync.runtime_Semacquire", "sync.(*WaitGroup).Wait", "main.f"}},
+		{WaitFD, "semacquire", []string{"internal/poll.runtime_Semacquire", "internal/poll.(*fdMutex).rwlock", "main.f"}},
+		{WaitRuntime, "GC sweep wait", []string{"runtime.gopark", "runtime.bgsweep"}},
+		{WaitGC, "GC assist wait", []string{"runtime.gcAssistAlloc", "main.f"}},
+		// Grouped profiles print no state.
+		{WaitSend, "", []string{"runtime.gopark", "runtime.chansend", "runtime.chansend1", "main.f"}},
+		{WaitSelect, "", []string{"runtime.gopark", "runtime.selectgo", "main.f"}},
+		{WaitIO, "", []string{"internal/poll.runtime_pollWait", "main.f"}},
+		{Parked, "", []string{"main.f"}},
+	} {
+		require.Equal(t, c.want, stackOf(c.state, c.funcs...).Kind, "%s %v", c.state, c.funcs)
+	}
+}
+
+// TestIdleShapes checks that every line of the data file has a reason, and that
+// waits for locks are never idle.
+func TestIdleShapes(t *testing.T) {
+	shapes := newIdleShapes()
+	require.Greater(t, len(shapes), 50)
+	for fn, s := range shapes {
+		require.NotEmpty(t, s.reason, fn)
+	}
+	require.NotEmpty(t, stackOf("IO wait", "internal/poll.runtime_pollWait", "net.(*TCPListener).Accept", "main.main").Idle)
+	require.Empty(t, stackOf("sync.Mutex.Lock", "internal/sync.(*Mutex).lockSlow", "net.(*TCPListener).Accept", "main.main").Idle)
+	// A handler runs below the connection's loop; without one the connection rests.
+	require.NotEmpty(t, stackOf("IO wait", "net.(*conn).Read", "net/http.(*conn).serve").Idle)
+	require.Empty(t, stackOf("chan receive", "main.handle", "net/http.serverHandler.ServeHTTP", "net/http.(*conn).serve").Idle)
+}
+
+// TestLockChain checks that a chain of locks ends at its root, that the root counts all
+// who are blocked, and that a cycle is found behind a chain that leads into it.
+func TestLockChain(t *testing.T) {
+	locks := make([]*Lock, 5)
+	d := &WaitDump{}
+	for i := range locks {
+		locks[i] = &Lock{rank: i, dump: d, writers: 1}
+	}
+	d.Locks = locks
+	link := func(from, to int) {
+		locks[from].nexts = append(locks[from].nexts, locks[to])
+		locks[from].Next = locks[to]
+	}
+	link(0, 1) // 0 -> 1, and 2 -> 3 -> 4 -> 3
+	link(2, 3)
+	link(3, 4)
+	link(4, 3)
+	d.findRoots()
+	require.Equal(t, locks[1], locks[0].Root())
+	require.Equal(t, locks[1], locks[1].Root())
+	require.Equal(t, locks[3], locks[2].Root())
+	require.Equal(t, locks[3], locks[4].Root())
+	require.Equal(t, []*Lock{locks[3], locks[4]}, locks[3].Cycle)
+	require.Empty(t, locks[1].Cycle)
+}
