@@ -84,7 +84,11 @@ func report(p *analyze.Pass, d *join.WaitDump, c *join.Crowd) {
 	s := c.First()
 	f := d.Finding("waiting for "+what(s), c)
 	f.Severity, f.Confidence = analyze.Medium, analyze.Likely
-	if c.Minutes() == 0 && c.Count < int64(p.Threshold("crowd")) {
+	crowd := c.Count >= int64(p.Threshold("crowd"))
+	switch {
+	case c.Minutes() >= 1 && crowd:
+		f.Severity = analyze.High
+	case c.Minutes() == 0 && !crowd:
 		// A burst of a moment looks the same.
 		f.Severity, f.Confidence = analyze.Low, analyze.Possible
 	}

@@ -37,6 +37,7 @@ func Rule() *analyze.Rule {
 			{Rule: "go/stuck-senders", Via: join.KindProcess, Why: "the goroutines that read wait to hand on what they have"},
 			{Rule: "node/loop-blocked", Via: join.KindProcess, Why: "a blocked event loop reads nothing"},
 			{Rule: "incident/stalled-consumer", Via: join.KindProcess, Why: "the consumer stopped reading"},
+			{Rule: "tcp/zero-window", Via: join.KindProcess, Why: "the same unread data, seen on the wire"},
 		},
 		Run: run,
 	}

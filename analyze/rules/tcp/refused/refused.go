@@ -130,7 +130,7 @@ func look(p *analyze.Pass, g *wire.Group) *outage {
 	o.firewall = firewall(wire.Of(p), g)
 	s := join.SocketsOf(p)
 	o.table, o.hasTable = s.CompleteListeners(g.End.Host)
-	if _, known := s.HostOf(g.End.Addr.Addr()); !known && !g.End.Addr.Addr().IsLoopback() {
+	if _, known := s.HostOf(g.End.Addr.Addr()); !known && !g.End.Addr.Addr().IsLoopback() && !fromItself(g) {
 		// The table is of another machine: what it lacks says nothing.
 		o.hasTable = false
 	}
@@ -141,6 +141,17 @@ func look(p *analyze.Pass, g *wire.Group) *outage {
 		}
 	}
 	return o
+}
+
+// fromItself reports whether the attempts come from the address that refuses them:
+// then it is one of the host's own, whatever its tables show of it.
+func fromItself(g *wire.Group) bool {
+	for _, c := range g.Cases {
+		if ap, ok := join.ParseAddrPort(c.Flow.Client); ok && ap.Addr() == g.End.Addr.Addr() {
+			return true
+		}
+	}
+	return false
 }
 
 // firewall says why a refusal is not the kernel's word that nobody listens: an
