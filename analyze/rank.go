@@ -238,7 +238,7 @@ func (s *runState) verdict(res *Result) Verdict {
 		v.Summary = "No rule could judge this bundle: see what was not read and what to collect."
 	default:
 		v.Status = StatusClean
-		v.Summary = fmt.Sprintf("Nothing wrong was found: %d of %d rules could judge, none found anything at medium severity or above.", ran, len(s.statuses))
+		v.Summary = fmt.Sprintf("%d of %d rules could judge this bundle, and none found anything at medium severity or above.", ran, len(s.statuses))
 	}
 	return v
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
@@ -72,6 +73,7 @@ func (m *markdown) ruleSections() {
 		}
 		m.p("\n")
 	}
+	m.overridden()
 	m.cleanRules()
 	if groups := m.unjudged(); len(groups) > 0 {
 		m.p("Could not judge:\n\n| Rules | Why | What would let them |\n|---|---|---|\n")
@@ -88,6 +90,23 @@ func (m *markdown) ruleSections() {
 		}
 		m.p("\n")
 	}
+}
+
+// overridden tells what the reader's own overrides changed, and why: a report that
+// hides something must say so.
+func (m *markdown) overridden() {
+	if len(m.Overridden) == 0 {
+		return
+	}
+	m.p("Changed by overrides:\n\n")
+	for _, o := range m.Overridden {
+		change := fmt.Sprintf("from %s to %s", o.Was, o.Severity)
+		if o.Suppressed {
+			change = fmt.Sprintf("suppressed (was %s)", o.Was)
+		}
+		m.p("- %s %s: %s, because %s\n", mdCode(o.Rule), mdText(o.Subject), change, mdText(o.Reason))
+	}
+	m.p("\n")
 }
 
 func (m *markdown) cleanRules() {

@@ -235,7 +235,7 @@ func report(p *analyze.Pass, o *open) {
 	if o.end.Process != nil {
 		pid = fmt.Sprint(o.end.Process.PID)
 	}
-	f.Next = []string{"curl -s 'localhost:PORT/debug/pprof/goroutine?debug=2' (Go)", "gdb -p " + pid + " -batch -ex 'thread apply all bt'", "strace -f -p " + pid}
+	f.Next = []string{"curl -s 'http://localhost:PORT/debug/pprof/goroutine?debug=2' > goroutine.txt  # a Go service", "gdb -p " + pid + " -batch -ex 'thread apply all bt'", "strace -f -p " + pid}
 	p.Report(f)
 }
 

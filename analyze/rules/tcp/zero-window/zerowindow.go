@@ -176,7 +176,7 @@ func report(p *analyze.Pass, r *receiver) {
 		f.Next = append(f.Next, "ss -tnpi")
 	}
 	f.Detail = strings.Join(detail, "\n\n")
-	f.Next = append(f.Next, "curl -s 'localhost:PORT/debug/pprof/goroutine?debug=2' (Go)", "gdb -p PID -batch -ex 'thread apply all bt'")
+	f.Next = append(f.Next, "curl -s 'http://localhost:PORT/debug/pprof/goroutine?debug=2' > goroutine.txt  # a Go service", "gdb -p PID -batch -ex 'thread apply all bt'")
 	f.Fix = "Find out what keeps " + who + " from reading: a lock, a blocked loop, a full queue behind it. Set write deadlines in the senders, so that one stuck reader does not hold them up."
 	p.Report(f)
 }
