@@ -14,6 +14,7 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/parsers/internal/kernel"
 	"github.com/culprit-dev/culprit/parsers/internal/stamp"
 )
 
@@ -80,7 +81,8 @@ func foreign(text []byte) bool {
 	if i := bytes.IndexByte(text, '\n'); i >= 0 {
 		first = text[:i]
 	}
-	return bytes.Contains(first, []byte("msg=audit(")) || bytes.HasPrefix(text, []byte("%PDF")) || bytes.HasPrefix(text, []byte("<?xml"))
+	return bytes.Contains(first, []byte("msg=audit(")) || bytes.HasPrefix(text, []byte("%PDF")) || bytes.HasPrefix(text, []byte("<?xml")) ||
+		kernel.Bracketed(text)
 }
 
 // messageLines counts stamped lines that go on with a message.

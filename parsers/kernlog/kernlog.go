@@ -62,6 +62,8 @@ func sniff(h analyze.Head) analyze.Match {
 	switch {
 	case all == 0 || kern*10 < all*8 && !(named && kern*10 >= all*5):
 		return analyze.No
+	case kern == bracket && !named && kernel.Bracketed(h.Bytes):
+		return analyze.Sure // whatever it is called: a log's name makes others surer
 	case kern == bracket && !named && all < 3:
 		return analyze.Maybe // "[12.345] text" is also how a few programs log
 	case kern == bracket && !named:
