@@ -99,3 +99,32 @@ func TestDump(t *testing.T) {
 	assert.Equal(t, "restarted", events(st)[2].Text)
 	assert.EqualValues(t, size, events(st)[2].At.Offset)
 }
+
+// TestEnds: the words with which a runtime or a shell reports the end of a process
+// mean it behind any stamp, and not where they are about something else.
+func TestEnds(t *testing.T) {
+	for text, want := range map[string][]string{
+		"Fatal Python error: Segmentation fault": {"error", "stop"},
+		"Segmentation fault":                     {"error", "stop"},
+		"Aborted":                                {"error", "stop"},
+		"run.sh: line 4: 4711 Aborted (core dumped) ./importer":   {"error", "stop"},
+		"worker 3: Segmentation fault (core dumped)":              {"error", "stop"},
+		"upload of 7 parts aborted by the client, 3 parts remain": {"stop"},
+		"core loaded": nil,
+	} {
+		log := "2026-03-02T08:15:00Z begin\n2026-03-02T08:15:01Z " + text + "\n2026-03-02T08:15:02Z end\n"
+		st, _ := parsertest.Run(t, applog.Parser(), "app.log", []byte(log))
+		var got []string
+		for _, e := range events(st) {
+			if e.At.Line == 2 {
+				got = e.Signs
+			}
+		}
+		for _, sign := range want {
+			assert.Contains(t, got, sign, text)
+		}
+		if len(want) < 2 {
+			assert.NotContains(t, got, "error", text)
+		}
+	}
+}

@@ -82,6 +82,7 @@ var phrases = map[string][]phrase{
 	"giving":       {{" up", "", hasTimeout}},
 	"core":         {{" dumped", "", hasError | hasStop}},
 	"segmentation": {{" fault", "", hasError | hasStop}},
+	"fatal":        {{" python error", "", hasError | hasStop}},
 	"still":        {{" waiting", "", hasTimeout}},
 	"waiting":      {{" for ack", "", hasTimeout}},
 }

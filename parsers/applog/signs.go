@@ -178,6 +178,11 @@ func (m *marks) settle(msg, low []byte, l level) {
 	if m.signal != "" {
 		m.signs |= hasSignal
 	}
+	// What a shell prints when abort() ended its child; a request is aborted with
+	// more words.
+	if len(low) < 16 && string(bytes.Trim(low, " .\r\n")) == "aborted" {
+		m.signs |= hasError | hasStop
+	}
 	addressed := len(m.addrs.list) > 0
 	if m.errno != "" {
 		m.signs &^= hasListen | hasStart // "listen EADDRINUSE" is no start
