@@ -195,7 +195,7 @@ func (e *Episode) portError(p *analyze.Pass, c *Clocks, s *Story) *fact.LogEvent
 // harm says what shows that a service was hurt.
 func (e *Episode) harm(p *analyze.Pass, c *Clocks, s *Story) string {
 	switch {
-	case !e.Known:
+	case !e.Known && !e.Unlisted:
 		return ""
 	case len(s.Ports) > 0:
 		return "what it left behind keeps the service's port"

@@ -35,6 +35,9 @@ type Episode struct {
 	// Known is true when something other than the audit trail names a victim, so
 	// that it is part of what the bundle is about.
 	Known bool
+	// Unlisted is true when the bundle has no process table of the host, so that
+	// Known says nothing about the victims.
+	Unlisted bool
 }
 
 var episodes = analyze.Derived[[]*Episode]{
@@ -59,7 +62,7 @@ func buildEpisodes(p *analyze.Pass) []*Episode {
 	var out []*Episode
 	latest := map[who]*Episode{}
 	for _, k := range s.All {
-		if k.Trigger != nil || !k.Deadly() || k.Relation == ToSelf || k.Role == RoleManager {
+		if k.Trigger != nil || !k.Deadly() || k.Relation == ToSelf || k.Role == RoleManager || k.hitsTool() {
 			continue
 		}
 		me := who{k.Host, k.Sender.PID}
@@ -106,6 +109,7 @@ func (e *Episode) fill(b *fates) {
 	for _, v := range e.Victims {
 		e.Known = e.Known || slices.ContainsFunc(v.At, func(r fact.Ref) bool { return r.Artifact != trail })
 	}
+	e.Unlisted = !slices.ContainsFunc(b.tables, func(t *fact.ProcessTable) bool { return t.Rows > 0 && b.hosts.Of(t.At) == e.Root.Host })
 	e.Ended = b.ended(e)
 	e.Known = e.Known || len(e.Ended) > 0
 	e.later(b)

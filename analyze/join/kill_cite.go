@@ -2,6 +2,7 @@ package join
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
@@ -22,10 +23,19 @@ func (k *Kill) Cite() []analyze.Evidence {
 	return out
 }
 
+// Strange is what to say of a target that is no known relative of the sender: the
+// parents of a process that no table lists are unknown.
+func (k *Kill) Strange() string {
+	if !slices.ContainsFunc(k.Targets, func(t *Process) bool { return len(t.Rows) > 0 || t.PPID > 0 }) {
+		return "relation unknown"
+	}
+	return "which is no relative"
+}
+
 // kin says what the target is to the sender.
 func (k *Kill) kin() string {
 	if k.Relation == ToStranger {
-		return "which is no relative"
+		return k.Strange()
 	}
 	return "which is " + k.Relation.String()
 }

@@ -69,6 +69,38 @@ func (k *Kill) Deadly() bool {
 	return false
 }
 
+// tools are programs that people and scripts start to look at something or to
+// wait, and end when they have seen enough; none of them is a service.
+var tools = []string{
+	"strace", "ltrace", "tcpdump", "dumpcap", "tshark", "wireshark", "ngrep", "tcpflow", "perf", "gdb", "gdbserver", "lldb", "bpftrace", "dlv", "trace-cmd",
+	"top", "htop", "atop", "iotop", "iftop", "vmstat", "iostat", "mpstat", "pidstat", "sar", "dstat", "tail", "less", "more", "watch", "script", "journalctl",
+	"sleep", "ping", "ping6", "traceroute", "mtr", "curl", "wget", "auditctl", "ausearch",
+}
+
+// hitsTool reports whether a signal went to nothing but tools.
+func (k *Kill) hitsTool() bool {
+	for _, t := range k.Targets {
+		program := t.Comm
+		if argv := strings.Fields(t.Command); len(argv) > 0 {
+			program = strings.Trim(argv[0], "[]")
+		}
+		if !slices.Contains(tools, path.Base(program)) {
+			return false
+		}
+	}
+	return len(k.Targets) > 0
+}
+
+// SameSession reports whether the kernel saw sender and all targets in one login
+// session of one user.
+func (k *Kill) SameSession() bool {
+	e := k.Event
+	if !e.Session.Known || !e.AUID.Known || len(e.Targets) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(e.Targets, func(t fact.AuditTarget) bool { return t.Session != e.Session || t.AUID != e.AUID })
+}
+
 // Origin is the first signal of the chain that led to this one; itself if it was
 // not an answer.
 func (k *Kill) Origin() *Kill {

@@ -61,7 +61,9 @@ func run(_ context.Context, p *analyze.Pass) error {
 			p.Note("%s: %s", k.Tell(), ev.other)
 			continue
 		}
-		if !e.Known && !ev.decided {
+		// Without a process table a target that ends its own children in answer must
+		// do for a service.
+		if !e.Known && !ev.decided && !(e.Unlisted && len(e.Answers) > 0) {
 			p.Note("%s: nothing but the audit trail knows the target", k.Tell())
 			continue
 		}
@@ -265,6 +267,9 @@ func report(p *analyze.Pass, e *join.Episode, ev evidence) *analyze.Finding {
 	}
 	if story.Harm == "" && !ev.decided {
 		f.Severity = analyze.Medium
+	}
+	if !e.Known && !ev.decided {
+		f.Severity, f.Confidence = analyze.Medium, analyze.Possible
 	}
 	if ev.decided {
 		f.Confidence = analyze.Confirmed

@@ -39,13 +39,37 @@ func run(_ context.Context, p *analyze.Pass) error {
 		switch {
 		case k.Relation == join.ToChild || k.Relation == join.ToDescendant:
 			p.Note("%s: a job of its own session", k.Tell())
-		case !e.Known:
+		case k.SameSession() && !serves(p, e):
+			p.Note("%s: one login session started both, and the target owns no socket and writes no log", k.Tell())
+		case !e.Known && !blind(e):
 			p.Note("%s: nothing but the audit trail knows the target", k.Tell())
 		default:
 			report(p, e)
 		}
 	}
 	return nil
+}
+
+// blind reports whether a signal must be told although only the audit trail knows
+// its target: without a process table nothing else could know it, and a person at
+// a terminal ended what another session started.
+func blind(e *join.Episode) bool {
+	k := e.Root
+	return e.Unlisted && k.Event.TTY != "" && (k.Signal == "SIGKILL" || k.Signal == "SIGTERM") && len(k.Event.Targets) > 0 && !k.SameSession()
+}
+
+// serves reports whether a target looks like a service: it owns a socket, writes a
+// log, or a log states its end.
+func serves(p *analyze.Pass, e *join.Episode) bool {
+	if len(e.Ended) > 0 || slices.ContainsFunc(e.Victims, func(v *join.Process) bool { return len(v.Logs) > 0 }) {
+		return true
+	}
+	for _, s := range join.SocketsOf(p).All {
+		if s.Host == e.Root.Host && slices.ContainsFunc(s.Owners, func(o *join.Process) bool { return slices.Contains(e.Victims, o) }) {
+			return true
+		}
+	}
+	return false
 }
 
 func report(p *analyze.Pass, e *join.Episode) {
@@ -62,7 +86,10 @@ func report(p *analyze.Pass, e *join.Episode) {
 		Evidence: slices.Concat(story.Evidence[:1], who.cites, story.Evidence[1:]), Entities: story.Entities,
 		Fix: "Ask the person why; give operators a reload or restart command that drains, and restrict who may signal the service's user.",
 	}
-	if ev.TTY == "" && k.Signal != "SIGKILL" || story.Harm == "" {
+	if !e.Known {
+		f.Missing = append(f.Missing, "a process table, which would say what the target was")
+	}
+	if ev.TTY == "" && k.Signal != "SIGKILL" || story.Harm == "" || !e.Known {
 		f.Confidence = analyze.Likely
 	}
 	if story.Harm == "" {

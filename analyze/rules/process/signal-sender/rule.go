@@ -128,7 +128,7 @@ func kinship(k *join.Kill) string {
 	case join.ToSibling:
 		return "its sibling"
 	}
-	return "which is no relative"
+	return k.Strange()
 }
 
 func loginNote(e *fact.AuditEvent) string {
