@@ -178,6 +178,11 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 		return err
 	}
 	m.emit(out, form)
+	if m.wrapped && !enc.wide {
+		if err := embedWrapped(ctx, in, out); err != nil {
+			return err
+		}
+	}
 	if m.hasKernel() {
 		if err := kernelEvents(ctx, in, out, l); err != nil {
 			return err

@@ -18,6 +18,7 @@ type result struct {
 	sections  []section
 	cont      bool // the block goes on with the event before it
 	inDump    bool // a dump of goroutines is open at its end
+	wrapped   bool // a goroutine's header stands behind something else
 }
 
 // shapePart is one shape within a block.
@@ -150,6 +151,7 @@ type merger struct {
 	log      fact.Log
 	writers  []int
 	sections []section
+	wrapped  bool
 }
 
 func newMerger(l *layout) *merger {
@@ -158,6 +160,7 @@ func newMerger(l *layout) *merger {
 
 func (m *merger) add(res *result) {
 	base := int(m.lines)
+	m.wrapped = m.wrapped || res.wrapped
 	for i := range res.shapes {
 		part := &res.shapes[i]
 		part.fact.At.Line += base

@@ -132,6 +132,7 @@ type scanner struct {
 	dumpEnd int
 	seq     int
 	dumps   []section
+	wrapped bool // a goroutine's header stands behind something else
 }
 
 // section is a part of a log that is an artifact of its own.
@@ -151,7 +152,7 @@ func (s *scanner) scan(b *block, inDump bool, res *result) {
 	clear(s.recent[:])
 	clear(s.fine)
 	s.order, s.dumps, s.seq = nil, nil, 0
-	s.open, s.dump = false, false
+	s.open, s.dump, s.wrapped = false, false, false
 	data := b.data
 	s.colour = bytes.IndexByte(data, 0x1b) >= 0
 	if inDump {
@@ -177,7 +178,7 @@ func (s *scanner) scan(b *block, inDump bool, res *result) {
 		pos = next
 		line++
 	}
-	res.inDump = s.dump
+	res.inDump, res.wrapped = s.dump, s.wrapped
 	if s.open {
 		s.finish(data, len(data))
 	}
@@ -237,6 +238,9 @@ func (s *scanner) kindOf(text []byte, hash uint64, at span) *kind {
 	k := &kind{}
 	*slot = recent{hash, k}
 	var e extract
+	if !s.wrapped {
+		_, s.wrapped = wrapperOf(text)
+	}
 	s.parse(&e, text, at)
 	k.level, k.signs = e.level, e.marks.signs
 	if k.access = accessLevel(e.text) != levelNone; k.access {

@@ -1,0 +1,180 @@
+package applog
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/parsers/internal/lines"
+)
+
+// wrapper is what a collector puts around each line of a program: words before it
+// (CRI, compose, syslog), or a JSON object of which it is one string.
+type wrapper struct {
+	key, stream string   // of JSON
+	words       []string // of a prefix; "#" stands for a time or a date
+	blanks      int      // between the prefix and the line
+}
+
+// wrapperKeys are the keys under which a program's own line stands.
+var wrapperKeys = [...]string{"log", "message", "msg", "MESSAGE"}
+
+// wrapperOf finds a goroutine's header that does not begin its line, and says what
+// stands around it.
+func wrapperOf(line []byte) (w wrapper, ok bool) {
+	if len(line) < 16 || dumpHeader(line) || !bytes.Contains(line, []byte("goroutine ")) {
+		return w, false
+	}
+	if line[0] == '{' {
+		for _, key := range wrapperKeys {
+			for _, l := range bytes.Split(jsonString(line, key), []byte("\n")) {
+				if dumpHeader(l) {
+					return wrapper{key: key, stream: string(jsonString(line, "stream"))}, true
+				}
+			}
+		}
+		return w, false
+	}
+	at := bytes.LastIndex(line, []byte("goroutine "))
+	before := bytes.TrimRight(line[:at], " ")
+	w.blanks = at - len(before)
+	if len(before) == 0 || w.blanks == 0 || len(before) > 256 || !dumpHeader(line[at:]) {
+		return w, false
+	}
+	for _, f := range bytes.Fields(before) {
+		w.words = append(w.words, maskTime(f))
+	}
+	return w, true
+}
+
+// maskTime makes one word of all times and dates, which change from line to line.
+func maskTime(f []byte) string {
+	for _, c := range f {
+		if !digit(c) && bytes.IndexByte([]byte("[]()<>:.,-+/TZ"), c) < 0 {
+			return string(f)
+		}
+	}
+	if !bytes.ContainsAny(f, "0123456789") {
+		return string(f)
+	}
+	return "#"
+}
+
+// unwrap is the program's own text of a line; ok is false for another's line.
+func (w *wrapper) unwrap(line []byte) (text []byte, ok bool) {
+	if w.key != "" {
+		if len(line) == 0 || line[0] != '{' || string(jsonString(line, "stream")) != w.stream {
+			return nil, false
+		}
+		text = jsonString(line, w.key)
+		return bytes.TrimSuffix(text, []byte("\n")), text != nil
+	}
+	for _, want := range w.words {
+		line = bytes.TrimLeft(line, " ")
+		n := bytes.IndexByte(line, ' ')
+		if n < 0 {
+			n = len(line)
+		}
+		if n == 0 || maskTime(line[:n]) != want {
+			return nil, false
+		}
+		line = line[n:]
+	}
+	for n := 0; n < w.blanks && len(line) > 0 && line[0] == ' '; n++ {
+		line = line[1:]
+	}
+	if bytes.HasPrefix(line, []byte("#011")) { // rsyslog's tab
+		line = append([]byte("\t"), line[4:]...)
+	}
+	return line, true
+}
+
+// jsonString is the string under a key of a JSON line, nil without one.
+func jsonString(line []byte, key string) []byte {
+	i := bytes.Index(line, []byte(`"`+key+`":`))
+	if i < 0 {
+		return nil
+	}
+	v := trimLeft(line[i+len(key)+3:], " ")
+	if len(v) == 0 || v[0] != '"' {
+		return nil
+	}
+	end := 1
+	for end < len(v) && v[end] != '"' {
+		if v[end] == '\\' {
+			end++
+		}
+		end++
+	}
+	var s string
+	if end >= len(v) || json.Unmarshal(v[:end+1], &s) != nil {
+		return nil
+	}
+	return []byte(s)
+}
+
+// embedWrapped hands over the first program's dump whose lines a collector wrapped,
+// from its first goroutine to the end of the log.
+func embedWrapped(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
+	f, err := in.Open()
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	defer f.Close()
+	r := lines.New(f, in.ID())
+	for r.Next() {
+		if r.Number()&0xfff == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		w, ok := wrapperOf(r.Bytes())
+		if !ok {
+			continue
+		}
+		first := r.Number()
+		out.Embed(&analyze.Input{
+			Path: in.Path + "!wrapped-goroutines", Size: -1, ModTime: in.ModTime, Host: in.Host,
+			Note: fmt.Sprintf("from line %d of the log, without what stands around each line", first),
+			Open: func() (io.ReadCloser, error) {
+				f, err := in.Open()
+				if err != nil {
+					return nil, err
+				}
+				return &unwrapped{Closer: f, r: lines.New(f, in.ID()), w: w, first: first}, nil
+			},
+		})
+		return nil
+	}
+	return r.Err()
+}
+
+// unwrapped reads a program's own lines out of a log.
+type unwrapped struct {
+	io.Closer
+	r     *lines.Reader
+	w     wrapper
+	first int
+	buf   []byte
+}
+
+func (u *unwrapped) Read(p []byte) (int, error) {
+	for len(u.buf) == 0 {
+		if !u.r.Next() {
+			if err := u.r.Err(); err != nil {
+				return 0, err
+			}
+			return 0, io.EOF
+		}
+		if u.r.Number() < u.first {
+			continue
+		}
+		if text, ok := u.w.unwrap(u.r.Bytes()); ok {
+			u.buf = append(append([]byte(nil), text...), '\n')
+		}
+	}
+	n := copy(p, u.buf)
+	u.buf = u.buf[n:]
+	return n, nil
+}

@@ -1,0 +1,33 @@
+package applog
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestWrapper(t *testing.T) {
+	for _, c := range []struct{ head, frame, other string }{
+		{"svc-1  | goroutine 7 [select]:", "svc-1  | \t/src/a.go:1 +0x2", "svc-2  | x"},
+		{"2026-03-02T08:15:01.12Z stderr F goroutine 7 [select]:", "2026-03-02T08:15:01.1Z stderr F \t/src/a.go:1 +0x2", "2026-03-02T08:15:01.1Z stdout F x"},
+		{"Mar  2 08:15:01 web app[812]: goroutine 7 [select]:", "Mar 12 08:15:02 web app[812]: #011/src/a.go:1 +0x2", "Mar  2 08:15:01 web app[813]: x"},
+		{`{"log":"goroutine 7 [select]:\n","stream":"stderr"}`, `{"log":"\t/src/a.go:1 +0x2\n","stream":"stderr"}`, `{"log":"x\n","stream":"stdout"}`},
+	} {
+		w, ok := wrapperOf([]byte(c.head))
+		if !assert.True(t, ok, c.head) {
+			continue
+		}
+		text, ok := w.unwrap([]byte(c.head))
+		assert.True(t, ok)
+		assert.Equal(t, "goroutine 7 [select]:", string(text))
+		text, ok = w.unwrap([]byte(c.frame))
+		assert.True(t, ok)
+		assert.Equal(t, "\t/src/a.go:1 +0x2", string(text))
+		_, ok = w.unwrap([]byte(c.other))
+		assert.False(t, ok, c.other)
+	}
+	for _, line := range []string{"goroutine 7 [select]:", "waiting for goroutine 7 to end", `{"msg":"goroutine 7"}`} {
+		_, ok := wrapperOf([]byte(line))
+		assert.False(t, ok, line)
+	}
+}
