@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -76,7 +77,7 @@ func textExcerpts(ctx context.Context, in *Input, refs []fact.Ref, limit int) ([
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return int(min(max(refs[a].Offset-refs[b].Offset, -1), 1)) })
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(refs[a].Offset, refs[b].Offset) })
 	out := make([]string, len(refs))
 	got := make([][]byte, len(refs))
 	var pos int64

@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -112,7 +113,7 @@ func bySize(in []*Input) []int {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return int(min(max(in[b].Size-in[a].Size, -1), 1)) })
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(in[b].Size, in[a].Size) })
 	return order
 }
 

@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -43,7 +44,7 @@ func (q *queue) push(in ...*Input) {
 	q.mu.Lock()
 	q.inputs = append(q.inputs, in...)
 	// Large ones first, from the end: the longest job decides when all are done.
-	slices.SortStableFunc(q.inputs, func(a, b *Input) int { return int(min(max(a.Size-b.Size, -1), 1)) })
+	slices.SortStableFunc(q.inputs, func(a, b *Input) int { return cmp.Compare(a.Size, b.Size) })
 	q.mu.Unlock()
 	q.more.Broadcast()
 }
