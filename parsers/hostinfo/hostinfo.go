@@ -57,30 +57,10 @@ func sniff(h analyze.Head) analyze.Match {
 }
 
 func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
-	r, err := in.Open()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	rd := lines.New(r, in.ID())
 	p := newReader(in.Path, out)
-	for rd.Next() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		s := strings.TrimRight(rd.Text(), " \t")
-		if s == "" {
-			continue
-		}
-		ref := rd.Ref()
-		ref.Len = len(s)
-		p.line(s, ref)
-		if err := out.Full(); err != nil {
-			return err
-		}
-	}
+	err := lines.Each(ctx, in, out, func(text string, at fact.Ref) { p.line(text, at) })
 	p.endTimedate()
-	return rd.Err()
+	return err
 }
 
 // usualNames are words in the names of files with such contents.

@@ -88,30 +88,10 @@ func formOf(b []byte) form {
 }
 
 func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
-	r, err := in.Open()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	rd := lines.New(r, in.ID())
 	p := &reader{out: out, pid: naming.PID(in.Path), setting: settingName(in.Path)}
-	for rd.Next() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		text := strings.TrimRight(rd.Text(), " \t")
-		if text == "" {
-			continue
-		}
-		ref := rd.Ref()
-		ref.Len = len(text)
-		p.line(text, ref)
-		if err := out.Full(); err != nil {
-			return err
-		}
-	}
+	err := lines.Each(ctx, in, out, p.line)
 	p.endStatus()
-	return rd.Err()
+	return err
 }
 
 // reader is the state between lines.
