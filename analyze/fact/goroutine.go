@@ -267,6 +267,11 @@ type Thread struct {
 	// Waits and Holds are lock identities as printed (jstack, gdb mutex owners).
 	Waits string   `json:"waits,omitempty"`
 	Holds []string `json:"holds,omitempty"`
+	// LockClass is the class of what it waits for, as a JVM prints it.
+	LockClass string `json:"lock_class,omitempty"`
+	// Synchronizers is true where the text lists the synchronizers (locks of
+	// java.util.concurrent) that each thread owns, so that none is an answer.
+	Synchronizers bool `json:"synchronizers,omitempty"`
 	// OwnerLWP is who holds what it waits for, where the text says so.
 	OwnerLWP Int `json:"owner_lwp,omitzero"`
 }

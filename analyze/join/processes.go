@@ -103,17 +103,11 @@ func (p *Process) Name() string {
 		return p.Comm
 	}
 	prog := strings.TrimSuffix(path.Base(strings.TrimSuffix(argv[0], ":")), ":")
-	if !interpreters[strings.TrimRight(prog, "0123456789.")] {
+	if !interprets(prog) {
 		return cmp.Or(prog, p.Comm)
 	}
-	for _, a := range argv[1:] {
-		if strings.HasPrefix(a, "-") {
-			if a == "-c" || a == "-e" {
-				return prog + " " + a
-			}
-			continue
-		}
-		return prog + " " + path.Base(a)
+	if word, _ := scriptWord(argv[1:]); word != "" {
+		return prog + " " + path.Base(word)
 	}
 	return prog
 }
@@ -141,7 +135,7 @@ func (p *Process) Interpreted() bool {
 	if argv := strings.Fields(p.Command); len(argv) > 0 {
 		prog = path.Base(argv[0])
 	}
-	return interpreters[strings.TrimRight(prog, "0123456789.")]
+	return interprets(prog)
 }
 
 // Ancestors are the parent, its parent and so on, as far as they are known.

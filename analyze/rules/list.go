@@ -74,6 +74,9 @@ import (
 	tcpunansweredrequest "github.com/culprit-dev/culprit/analyze/rules/tcp/unanswered-request"
 	tcpwriteafterclose "github.com/culprit-dev/culprit/analyze/rules/tcp/write-after-close"
 	tcpzerowindow "github.com/culprit-dev/culprit/analyze/rules/tcp/zero-window"
+	threadblockedholder "github.com/culprit-dev/culprit/analyze/rules/thread/blocked-holder"
+	threaddeadlock "github.com/culprit-dev/culprit/analyze/rules/thread/deadlock"
+	threadleakedlock "github.com/culprit-dev/culprit/analyze/rules/thread/leaked-lock"
 )
 
 // All returns the rules that come with the program, in the order of their folders.
@@ -149,5 +152,8 @@ func All() []*analyze.Rule {
 		tcpunansweredrequest.Rule(),
 		tcpwriteafterclose.Rule(),
 		tcpzerowindow.Rule(),
+		threadblockedholder.Rule(),
+		threaddeadlock.Rule(),
+		threadleakedlock.Rule(),
 	}
 }

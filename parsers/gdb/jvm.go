@@ -44,10 +44,10 @@ func (d *dump) jvm(line []byte, at fact.Ref) {
 		d.holds(text)
 	case strings.HasPrefix(text, "- waiting to lock <"), strings.HasPrefix(text, "- parking to wait for "), strings.HasPrefix(text, "- waiting on <"), strings.HasPrefix(text, "- waiting to re-lock"):
 		if d.cur.Waits == "" {
-			d.cur.Waits = monitor(text)
+			d.cur.Waits, d.cur.LockClass = monitor(text), class(text)
 		}
 	case strings.HasPrefix(text, "Locked ownable synchronizers"):
-		d.locked = true
+		d.locked, d.cur.Synchronizers = true, true
 	case d.locked && strings.HasPrefix(text, "- <"):
 		d.holds(text)
 	case strings.HasPrefix(text, "Found ") && strings.Contains(text, "deadlock"), strings.HasPrefix(text, "JNI global"):
@@ -70,6 +70,16 @@ func monitor(text string) string {
 	}
 	m, _, _ := strings.Cut(rest, ">")
 	return m
+}
+
+// class reads "java.lang.Object" in "- locked <0x7> (a java.lang.Object)".
+func class(text string) string {
+	_, rest, ok := strings.Cut(text, "(a ")
+	if !ok {
+		return ""
+	}
+	c, _, _ := strings.Cut(rest, ")")
+	return c
 }
 
 // jvmFrame reads "java.base@17/java.net.SocketInputStream.read(SocketInputStream.java:186)".

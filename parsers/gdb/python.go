@@ -38,6 +38,9 @@ func pythonThread(line []byte) bool {
 func pythonHeader(line []byte, at fact.Ref) *fact.Thread {
 	t := &fact.Thread{At: at, Runtime: "python", Name: quoted(line)}
 	if bytes.Contains(line, []byte("(most recent")) {
+		i := bytes.Index(line, []byte("0x"))
+		id, _, _ := bytes.Cut(line[i:], []byte(" "))
+		t.Name = string(id)
 		if _, rest, ok := bytes.Cut(line, []byte("[")); ok {
 			name, _, _ := bytes.Cut(rest, []byte("]"))
 			t.Name = string(name)

@@ -1,0 +1,162 @@
+// Package deadlock finds threads that wait for each other's locks.
+package deadlock
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
+)
+
+// ID of the rule.
+const ID = "thread/deadlock"
+
+//go:embed doc.md
+var doc string
+
+// Rule finds threads that wait for each other's locks.
+func Rule() *analyze.Rule {
+	return &analyze.Rule{
+		ID: ID, Title: "deadlock of threads", Doc: doc, Severity: analyze.High,
+		Needs: []fact.Kind{"thread"},
+		Collect: map[fact.Kind]string{
+			"thread": "jstack -l PID > jstack_PID.txt   # Java; for C and C++: gdb -p PID -batch -ex 'thread apply all bt full' > gdb_PID.txt",
+		},
+		Run: run,
+	}
+}
+
+func run(_ context.Context, p *analyze.Pass) error {
+	owners := 0
+	for _, samples := range join.ThreadsOf(p).ByProcess(join.SamplesOf(p)) {
+		latest := samples[len(samples)-1]
+		var circles []circle
+		for _, l := range latest.Locks {
+			if l.Owner != nil {
+				owners++
+			}
+			if cycle := l.Cycle(); cycle != nil {
+				circles = add(circles, cycle)
+			}
+		}
+		for _, c := range circles {
+			report(p, samples, c)
+		}
+	}
+	p.Note("%d locks that threads wait for have a known owner", owners)
+	return nil
+}
+
+// circle is a set of locks that wait for each other. Others are circles of other
+// threads at the same lines: the same mistake.
+type circle struct {
+	locks  []*join.ThreadLock
+	others [][]*join.ThreadLock
+}
+
+func add(list []circle, cycle []*join.ThreadLock) []circle {
+	for i := range list {
+		if sites(list[i].locks) == sites(cycle) {
+			list[i].others = append(list[i].others, cycle)
+			return list
+		}
+	}
+	return append(list, circle{locks: cycle})
+}
+
+// sites are the lines where the threads of a circle stand, in a fixed order.
+func sites(cycle []*join.ThreadLock) string {
+	var out []string
+	for _, l := range cycle {
+		if f, ok := join.Where(l.Owner); ok {
+			out = append(out, join.FrameText(f))
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(slices.Compact(out), "; ")
+}
+
+func report(p *analyze.Pass, samples []*join.ThreadSample, c circle) {
+	cycle := c.locks
+	first := cycle[0]
+	s := first.Sample
+	f := analyze.Finding{
+		Subject:  "deadlock of " + names(cycle) + " in " + s.Subject(),
+		Severity: analyze.High, Confidence: analyze.Confirmed,
+		Title:    title(cycle),
+		Entities: append(s.Entities(), first.Entity()),
+		Fix:      fix(cycle),
+	}
+	var steps []string
+	for i, l := range cycle {
+		prev := cycle[(i+len(cycle)-1)%len(cycle)]
+		steps = append(steps, fmt.Sprintf("%s holds %s and waits for %s", join.ThreadName(prev.Owner), prev, l))
+		f.Evidence = append(f.Evidence, join.Standing(prev.Owner, "holds %s and waits for %s", prev, l))
+	}
+	f.Detail = strings.Join(steps, "; ") + ". None of them can go on, and no time limit ends it."
+	for _, o := range c.others {
+		f.Detail += fmt.Sprintf("\n\n%s wait for each other at the same lines.", names(o))
+		f.Evidence = append(f.Evidence, join.Standing(o[0].Owner, "holds %s and waits for %s", o[len(o)-1], o[0]))
+	}
+	if behind := len(first.Blocked()) - len(cycle); behind > 0 {
+		f.Detail += fmt.Sprintf("\n\n%s behind them. All stand at: %s.", more(behind), join.Places(first.Blocked(), 4))
+		for _, l := range cycle {
+			for _, e := range l.WaiterEvidence(2) {
+				if !slices.ContainsFunc(f.Evidence, func(have analyze.Evidence) bool { return have.Ref == e.Ref }) {
+					f.Evidence = append(f.Evidence, e)
+				}
+			}
+		}
+	}
+	if prev := first.InEarlier(samples); prev != nil {
+		f.Evidence = append(f.Evidence, analyze.Cite(prev.Waiters[0].At, "the same in an earlier sample"))
+	}
+	if s.Process == nil {
+		f.Missing = append(f.Missing, "which process the stacks are of")
+	} else if at, ok := s.Process.Cite(); ok {
+		f.Evidence = append(f.Evidence, analyze.Cite(at, "the stacks are of %s: %s", s.Process, s.Link.By))
+	}
+	p.Report(f)
+}
+
+func names(cycle []*join.ThreadLock) string {
+	var out []string
+	for _, l := range cycle {
+		out = append(out, join.ThreadName(l.Owner))
+	}
+	return strings.Join(out, " and ")
+}
+
+func title(cycle []*join.ThreadLock) string {
+	l := cycle[0]
+	in := l.Sample.Subject()
+	behind := ""
+	if n := len(l.Blocked()) - len(cycle); n > 0 {
+		behind = "; " + more(n) + " behind them"
+	}
+	if len(cycle) == 1 {
+		return fmt.Sprintf("%s of %s waits for %s, which it holds itself%s", join.ThreadName(l.Owner), in, l, behind)
+	}
+	return fmt.Sprintf("Deadlock in %s: %s wait for each other's locks%s", in, names(cycle), behind)
+}
+
+// more is "1 more thread waits", "4 more threads wait".
+func more(n int) string {
+	if n == 1 {
+		return "1 more thread waits"
+	}
+	return fmt.Sprintf("%d more threads wait", n)
+}
+
+func fix(cycle []*join.ThreadLock) string {
+	at := sites(cycle)
+	if len(cycle) == 1 {
+		return "Do not lock again what the caller has locked (" + at + "): split the function into one that locks and one that expects the lock held."
+	}
+	return "Take these locks in one order everywhere, or hold only one of them at a time: " + at + "."
+}
