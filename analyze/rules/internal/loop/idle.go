@@ -5,6 +5,7 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
 )
 
 // waits are the calls in which an idle event loop stands.
@@ -47,6 +48,9 @@ func Busy(t *fact.Thread) (at fact.Frame, ok bool) {
 	if _, waiting := Waiting(t); waiting {
 		return fact.Frame{}, false
 	}
+	if i, own := join.OwnFrame(t); own && t.Runtime == "python" {
+		return t.Frames[i], true
+	}
 	for _, f := range t.Frames {
 		// Compiled JavaScript has no symbols.
 		if f.Func != "??" && !strings.HasPrefix(f.Func, "0x") {
@@ -59,17 +63,47 @@ func Busy(t *fact.Thread) (at fact.Frame, ok bool) {
 // IsWait reports whether a system call is a loop's wait for events.
 func IsWait(call string) bool { return waits[call] }
 
-// IsNode reports whether the process runs Node, by its threads or its command.
-func (p *Process) IsNode() bool {
+// loops are functions that turn an event loop, by what a person calls the loop. A
+// program whose main thread stands below one of them does all its work there.
+var loops = map[string]string{
+	"uv_run": "libuv", "aeMain": "Redis", "aeProcessEvents": "Redis",
+	"ngx_process_events_and_timers": "nginx", "ngx_worker_process_cycle": "nginx", "ngx_single_process_cycle": "nginx",
+	"event_base_loop": "libevent", "event_base_dispatch": "libevent", "ev_run": "libev", "g_main_loop_run": "GLib", "run_poll_loop": "HAProxy",
+}
+
+// pythonLoops are source files of Python's event loops.
+var pythonLoops = map[string]string{
+	"asyncio/base_events.py": "asyncio", "gevent/hub.py": "gevent", "tornado/ioloop.py": "Tornado", "twisted/internet/base.py": "Twisted", "trio/_core/_run.py": "Trio",
+}
+
+// Kind says which event loop the process turns on its main thread: "Node",
+// "asyncio", "Redis"; "" if none is known.
+func (p *Process) Kind() string {
 	for _, st := range p.Stacks {
-		for _, t := range st.Threads {
-			if t.Runtime == "node" {
-				return true
+		if st.Runtime() == "node" {
+			return "Node"
+		}
+		if st.Main == nil {
+			continue
+		}
+		for _, f := range st.Main.Frames {
+			if k := loops[f.Func]; k != "" {
+				return k
+			}
+			for file, k := range pythonLoops {
+				if strings.HasSuffix(f.File, file) {
+					return k
+				}
 			}
 		}
 	}
-	name := p.Name()
-	return strings.HasPrefix(name, "node") || p.Comm == "node"
+	switch name := p.Name(); {
+	case strings.HasPrefix(name, "node"), p.Comm == "node":
+		return "Node"
+	case name == "redis-server":
+		return "Redis"
+	}
+	return ""
 }
 
 // Turning reports whether a trace shows the loop coming back to its wait again and

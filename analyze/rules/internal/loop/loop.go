@@ -17,17 +17,10 @@ import (
 // Process is one process with its samples.
 type Process struct {
 	*join.Process
-	// Stacks are samples of its threads by gdb and the like, one an artifact.
-	Stacks []*Stack
+	// Stacks are samples of its threads by gdb and the like.
+	Stacks []*join.ThreadSample
 	// Traces are its traces by strace, one an artifact.
 	Traces []*Trace
-}
-
-// Stack is one sample of all threads.
-type Stack struct {
-	Threads []*fact.Thread
-	// Main is the thread that runs main, nil if the sample does not show it.
-	Main *fact.Thread
 }
 
 // Trace is one strace of the process.
@@ -39,7 +32,7 @@ type Trace struct {
 
 var processes = analyze.Derived[[]*Process]{
 	Name:  "event loops",
-	Needs: []fact.Kind{"thread", "trace"},
+	Needs: []fact.Kind{"trace"},
 	Build: build,
 }
 
@@ -48,11 +41,7 @@ func Of(p *analyze.Pass) []*Process { return processes.Of(p) }
 
 func build(p *analyze.Pass) []*Process {
 	b := &builder{hosts: join.HostsOf(p), ps: join.ProcessesOf(p), sockets: join.SocketsOf(p), messages: map[string]int{}, of: map[*join.Process]*Process{}}
-	stacks := map[fact.ID][]*fact.Thread{}
 	traces := map[fact.ID][]*fact.Trace{}
-	for t := range fact.All[fact.Thread](p.Facts) {
-		stacks[t.At.Artifact] = append(stacks[t.At.Artifact], t)
-	}
 	for t := range fact.All[fact.Trace](p.Facts) {
 		traces[t.At.Artifact] = append(traces[t.At.Artifact], t)
 	}
@@ -63,10 +52,10 @@ func build(p *analyze.Pass) []*Process {
 			b.messages[stem(id)] = threads[0].PID
 		}
 	}
+	for _, s := range join.ThreadsOf(p).All {
+		b.stack(s)
+	}
 	for _, a := range p.Facts.Artifacts() {
-		if threads := stacks[a.ID]; threads != nil {
-			b.stack(a.ID, threads)
-		}
 		if threads := traces[a.ID]; threads != nil {
 			b.trace(a.ID, threads)
 		}
@@ -101,35 +90,12 @@ func (b *builder) get(pr *join.Process) *Process {
 	return have
 }
 
-func (b *builder) stack(id fact.ID, threads []*fact.Thread) {
-	host := b.hosts.OfArtifact(id)
-	// One artifact may hold several samples; a thread that comes again begins one.
-	var s *Stack
-	seen := map[int64]bool{}
-	var pr *Process
-	for _, t := range threads {
-		if t.Runtime == "go" || t.Runtime == "jvm" {
-			return // their schedulers park threads in epoll for other reasons
-		}
-		pid := t.PID.Or(0)
-		if pid == 0 {
-			pid = int64(b.named(host, id))
-		}
-		if s == nil || t.LWP.Known && seen[t.LWP.V] {
-			if pr = b.get(b.ps.Get(host, int(pid))); pr == nil {
-				return
-			}
-			s = &Stack{}
-			pr.Stacks = append(pr.Stacks, s)
-			clear(seen)
-		}
-		s.Threads = append(s.Threads, t)
-		if t.LWP.Known {
-			seen[t.LWP.V] = true
-		}
-		if t.LWP.Or(pid) == pid {
-			s.Main = t
-		}
+func (b *builder) stack(s *join.ThreadSample) {
+	if s.Runtime() == "go" || s.Runtime() == "jvm" {
+		return // their schedulers park threads in epoll for other reasons
+	}
+	if pr := b.get(s.Process); pr != nil {
+		pr.Stacks = append(pr.Stacks, s)
 	}
 }
 

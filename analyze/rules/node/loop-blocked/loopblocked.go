@@ -41,14 +41,14 @@ func Rule() *analyze.Rule {
 func run(_ context.Context, p *analyze.Pass) error {
 	seen := 0
 	for _, pr := range loop.Of(p) {
-		if !pr.IsNode() {
+		if pr.Kind() == "" {
 			continue
 		}
 		seen++
 		look(p, pr)
 	}
 	if seen == 0 {
-		p.Skip("no stack or trace of a known Node process", "gdb -p PID -batch -ex 'thread apply all bt' > gdb_PID.txt")
+		p.Skip("no stack or trace of a process with a known event loop", "gdb -p PID -batch -ex 'thread apply all bt' > gdb_PID.txt")
 	}
 	return nil
 }
@@ -184,7 +184,7 @@ func report(p *analyze.Pass, pr *loop.Process, s *sighting, symptoms []string, e
 	case len(symptoms) == 0:
 		f.Severity = analyze.Medium
 	}
-	detail := fmt.Sprintf("A Node process does everything on one thread. %d of %d stacks show that thread at work instead of waiting for events", s.busy, s.busy+s.idle)
+	detail := fmt.Sprintf("A process with an event loop (%s) does everything on one thread. %d of %d stacks show that thread at work instead of waiting for events", pr.Kind(), s.busy, s.busy+s.idle)
 	if s.traced {
 		detail += ", and a trace shows a pause in which the loop got no turn"
 	}

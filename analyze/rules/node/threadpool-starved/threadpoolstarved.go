@@ -11,6 +11,7 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
 	"github.com/culprit-dev/culprit/analyze/rules/internal/loop"
 )
 
@@ -72,7 +73,7 @@ func (p *pool) threads() int { return len(p.busy) + len(p.idle) }
 
 // poolOf finds the pool's threads: they run worker() of threadpool.c. Those
 // without work wait for a condition directly below it.
-func poolOf(st *loop.Stack) *pool {
+func poolOf(st *join.ThreadSample) *pool {
 	pl := &pool{main: st.Main}
 	for _, t := range st.Threads {
 		at := -1
