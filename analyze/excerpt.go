@@ -33,12 +33,24 @@ func (f *Facts) excerpts(ctx context.Context, findings []*Finding, cfg *Config) 
 	}
 	slices.Sort(ids)
 	return parallel(ctx, cfg.Jobs, len(ids), func(i int) {
-		d := f.inputs[ids[i]]
+		d := f.input(ids[i], cfg.Baseline)
 		if d == nil || d.in.Open == nil {
 			return
 		}
 		f.excerptOne(ctx, d, cited[ids[i]], cfg)
 	})
+}
+
+// input is the artifact with an ID, one of the baseline's if the ID says so; nil
+// if it is not known.
+func (f *Facts) input(id fact.ID, b *Baseline) *parsed {
+	if path, ok := strings.CutPrefix(string(id), BaselinePrefix); ok && b != nil && f.inputs[id] == nil {
+		if b.Read == nil {
+			return nil
+		}
+		return b.Read.inputs[fact.ID(path)]
+	}
+	return f.inputs[id]
 }
 
 func (f *Facts) excerptOne(ctx context.Context, d *parsed, cited []*Evidence, cfg *Config) {

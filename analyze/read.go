@@ -103,7 +103,7 @@ func ReadFrom(ctx context.Context, src Source, cfg Config) (*Facts, error) {
 		out.inputs[d.in.ID()] = d
 		out.readable = out.readable || d.status.Status == ArtifactParsed || d.status.Status == ArtifactPartial || d.status.Status == ArtifactUnclaimed
 	}
-	out.Store = fact.Seal(arts, shards...)
+	out.Store = fact.Seal(arts, append(shards, manifest.expectations())...)
 	return out, nil
 }
 

@@ -21,6 +21,10 @@ type Result struct {
 	Entities  map[string][]Entity `json:"entities"`
 	Artifacts []ArtifactStatus    `json:"artifacts"`
 	Rules     []RuleStatus        `json:"rules"`
+	// Baseline is the healthy bundle that rules compared with, nil if none.
+	Baseline *Bundle `json:"baseline,omitempty"`
+	// Census counts what stood in the bundle, so that two results can be compared.
+	Census []Count `json:"census,omitempty"`
 	// Overridden lists the findings that the user's overrides changed or took out.
 	Overridden []Overridden `json:"overridden,omitempty"`
 	// Limits lists limits that were hit during the run, in words.

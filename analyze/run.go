@@ -28,6 +28,12 @@ type Config struct {
 	Thresholds map[string]float64
 	// Overrides change or suppress findings, each for a reason that the result shows.
 	Overrides []Override
+	// Census, if set, counts what stands in the bundle; the result shows it, and two
+	// results can be compared. census.Of is the one that comes with the module.
+	Census func(*Pass) []Count
+	// Baseline is a healthy bundle of the same system to judge against, nil if none;
+	// it needs Census. Nothing that is wrong with it is a finding.
+	Baseline *Baseline
 	// Progress, if set, is told how far the run is. Calls are serialised.
 	Progress func(Progress)
 	// Redact, if set, is applied to every text copied out of an artifact.
@@ -78,11 +84,12 @@ func RunFrom(ctx context.Context, src Source, cfg Config) (*Result, error) {
 		store: read.Store, findings: map[string][]*Finding{},
 		thresholds: cfg.Thresholds, manifest: cfg.Manifest, limits: cfg.Limits,
 	}
+	census := run.census(&cfg)
 	if err := run.rules(ctx, levels, &cfg); err != nil {
 		return nil, err
 	}
 	res := &Result{
-		Schema: Schema, Tool: cfg.Tool, Bundle: cfg.Bundle,
+		Schema: Schema, Tool: cfg.Tool, Bundle: cfg.Bundle, Census: census,
 		Artifacts: read.Artifacts, Rules: run.statuses, Limits: slices.Concat(read.Limits, run.limitsHit),
 	}
 	res.Bundle.Artifacts = len(read.Artifacts)
@@ -91,6 +98,9 @@ func RunFrom(ctx context.Context, src Source, cfg Config) (*Result, error) {
 	}
 	if cfg.Manifest != nil {
 		res.Bundle.Summary = cfg.Manifest.Summary
+	}
+	if cfg.Baseline != nil {
+		res.Baseline = &cfg.Baseline.Bundle
 	}
 	res.Overridden = run.override(cfg.Overrides)
 	run.judge(res, cfg.Rules)
@@ -103,6 +113,27 @@ func RunFrom(ctx context.Context, src Source, cfg Config) (*Result, error) {
 		return res, ErrUnusable
 	}
 	return res, nil
+}
+
+// census counts what stands in the bundle and adds to the store what follows from
+// the baseline.
+func (s *runState) census(cfg *Config) (counts []Count) {
+	if cfg.Census == nil {
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			counts = nil
+			s.limitsHit = append(s.limitsHit, fmt.Sprintf("the census failed, so that nothing can be compared: %v", v))
+		}
+	}()
+	counts = cfg.Census(&Pass{
+		Facts: s.store.View("census"), Manifest: s.manifest, rule: &Rule{ID: "census"}, run: s,
+	})
+	if cfg.Baseline != nil {
+		s.store = s.store.With(cfg.Baseline.facts(counts))
+	}
+	return counts
 }
 
 // runState is what the rules of one run share.

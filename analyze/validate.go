@@ -36,6 +36,9 @@ func (c *Config) validate() error {
 		}
 		known[r.ID] = r
 	}
+	if c.Baseline != nil && c.Census == nil {
+		errs = append(errs, errors.New("config: a baseline needs a census to compare with"))
+	}
 	for key := range c.Thresholds {
 		dot := strings.LastIndexByte(key, '.')
 		if dot < 0 || known[key[:dot]] == nil || !known[key[:dot]].hasThreshold(key[dot+1:]) {

@@ -87,6 +87,7 @@ func TestSchemaHasEveryField(t *testing.T) {
 		{"entity", doc.Defs["entity"], reflect.TypeFor[analyze.Entity]()},
 		{"timeline_entry", doc.Defs["timeline_entry"], reflect.TypeFor[analyze.TimelineEntry]()},
 		{"artifact", doc.Defs["artifact"], reflect.TypeFor[analyze.ArtifactStatus]()},
+		{"count", doc.Defs["count"], reflect.TypeFor[analyze.Count]()},
 		{"rule", doc.Defs["rule"], reflect.TypeFor[analyze.RuleStatus]()},
 	} {
 		all, always := jsonFields(tc.typ)

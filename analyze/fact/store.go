@@ -174,6 +174,12 @@ func Seal(artifacts []Artifact, shards ...*Shard) *Store {
 	return st
 }
 
+// With is the store with the facts of further shards behind its own. The shards
+// must not be used afterwards.
+func (st *Store) With(shards ...*Shard) *Store {
+	return Seal(st.artifacts, append([]*Shard{{columns: st.columns}}, shards...)...)
+}
+
 // Kinds lists the kinds of which the store holds at least one fact, sorted.
 func (st *Store) Kinds() []Kind { return slices.Sorted(maps.Keys(st.columns)) }
 

@@ -11,6 +11,7 @@
 //	analyze [flags] INPUT...                 report on a bundle
 //	analyze facts [-k KIND] INPUT...         what the parsers read, as JSON Lines
 //	analyze explain BUNDLE RULE              why a rule fired, stayed quiet or could not run
+//	analyze diff BEFORE AFTER                what differs between two bundles or saved reports
 //	analyze rules                            the rules
 //	analyze rules explain RULE               what a rule looks for, and its thresholds
 //	analyze schema                           the JSON Schema of the JSON report

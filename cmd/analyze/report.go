@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/census"
 	"github.com/culprit-dev/culprit/report"
 )
 
@@ -20,7 +21,9 @@ func (s *settings) reportFlags(cmd *cobra.Command) {
 	f.StringVarP(&s.format, "format", "f", formats()[0], "form of the report: "+strings.Join(formats(), ", "))
 	f.BoolVar(&s.full, "full", false, "show every artifact, rule and piece of evidence")
 	f.StringVarP(&s.output, "output", "o", "", "write the report to this file, whole or not at all")
-	f.StringVar(&s.failOn, "fail-on", "", "exit with 2 if there is a finding of this severity or above: low, medium, high, critical")
+	f.StringVar(&s.failOn, "fail-on", "", "exit with 2 if there is a finding of this severity or above: "+severities)
+	completeWords(cmd, "format", formats())
+	completeWords(cmd, "fail-on", severityWords())
 }
 
 // report is the main job: open, analyse, write.
@@ -29,11 +32,9 @@ func (s *settings) report(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	var failOn analyze.Severity
-	if s.failOn != "" {
-		if err := failOn.UnmarshalText([]byte(s.failOn)); err != nil {
-			return fmt.Errorf("--fail-on: %w", err)
-		}
+	failOn, err := severityFlag(s.failOn)
+	if err != nil {
+		return err
 	}
 	if s.output != "" {
 		if err := checkFile(s.output, args); err != nil {
@@ -68,6 +69,14 @@ func (s *settings) analyze(ctx context.Context, args []string) (res *analyze.Res
 	if err != nil {
 		return nil, err
 	}
+	healthy, err := s.readBaseline(ctx, &cfg)
+	if err != nil {
+		return nil, err
+	}
+	if healthy != nil {
+		defer func() { err = errors.Join(err, healthy.Close()) }()
+	}
+	cfg.Census = census.Of
 	b := s.bundle(args, true)
 	defer func() { err = errors.Join(err, b.Close()) }()
 	cfg.Bundle.Name = b.Name
@@ -79,6 +88,29 @@ func (s *settings) analyze(ctx context.Context, args []string) (res *analyze.Res
 		res.Bundle.SHA256 = b.SHA256()
 	}
 	return res, err
+}
+
+// severities are the words that --fail-on takes.
+const severities = "low, medium, high, critical"
+
+func severityWords() []string { return strings.Split(severities, ", ") }
+
+// severityFlag reads --fail-on; empty means never.
+func severityFlag(word string) (analyze.Severity, error) {
+	var out analyze.Severity
+	if word == "" {
+		return out, nil
+	}
+	if err := out.UnmarshalText([]byte(word)); err != nil || out == analyze.SeverityUnset {
+		return out, fmt.Errorf("--fail-on: unknown severity %q, want %s", word, severities)
+	}
+	return out, nil
+}
+
+// completeWords lets a shell complete the words that a flag takes.
+func completeWords(cmd *cobra.Command, flag string, words []string) {
+	// The only error is a flag that does not exist, which every test would show.
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // encoder finds a report format by its name.

@@ -40,7 +40,7 @@ files, or - for standard input. A directory named like a command is ./NAME.`,
 	s.inputFlags(root)
 	s.ruleFlags(root)
 	s.reportFlags(root)
-	root.AddCommand(s.factsCommand(), s.explainCommand(), s.rulesCommand(), s.schemaCommand(), s.manCommand())
+	root.AddCommand(s.diffCommand(), s.factsCommand(), s.explainCommand(), s.rulesCommand(), s.schemaCommand(), s.manCommand())
 	return root
 }
 

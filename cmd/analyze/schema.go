@@ -8,11 +8,16 @@ import (
 
 func (s *settings) schemaCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "schema",
-		Short: "Print the JSON Schema of the JSON report",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := s.stdout.Write(report.Schema())
+		Use:       "schema [report|diff]",
+		Short:     "Print the JSON Schema of the JSON report, or of a comparison",
+		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{"report", "diff"},
+		RunE: func(_ *cobra.Command, args []string) error {
+			schema := report.Schema()
+			if len(args) > 0 && args[0] == "diff" {
+				schema = report.DiffSchema()
+			}
+			_, err := s.stdout.Write(schema)
 			return err
 		},
 	}

@@ -28,6 +28,7 @@ type settings struct {
 
 	rulesDir   string
 	thresholds []string
+	baseline   string
 
 	format string
 	output string

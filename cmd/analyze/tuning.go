@@ -22,6 +22,7 @@ import (
 func (s *settings) ruleFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.rulesDir, "rules", "", "folder of your own rules (YAML), and of overrides.yaml")
+	f.StringVar(&s.baseline, "baseline", "", "healthy bundle of the same system, or its saved JSON report, to judge against")
 	f.StringArrayVar(&s.thresholds, "threshold", nil, "change a number, for example socket/close-wait-leak.min=200 (may be repeated)")
 }
 

@@ -1,0 +1,67 @@
+package census
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze/join"
+)
+
+// goroutines counts the goroutines of each program by the place that created them,
+// in the latest dump of each process, and the goroutines that wait for a lock.
+func (c *counter) goroutines() {
+	for _, d := range join.WaitsOf(c.p).Dumps {
+		if d.Meta.Form == "stack" {
+			continue // one goroutine that a program printed by itself
+		}
+		program := programOf(d)
+		c.shows(d.Host, "goroutines", d.Meta.At)
+		if !d.Grouped {
+			c.shows(d.Host, "lock", d.Meta.At)
+		}
+		for _, s := range d.Stacks {
+			c.add(d.Host, "goroutines", Site(s), program, s.Count, s.First().At)
+		}
+		for _, l := range d.Locks {
+			c.add(d.Host, "lock", lockName(l), program, l.Count(), l.Waiters[0].G.At)
+		}
+		if v := d.Meta.GoVersion; v != "" {
+			c.set(d.Host, "version", "go", program, v, d.Meta.At)
+		}
+	}
+}
+
+func programOf(d *join.WaitDump) string {
+	if pr := d.Owner.Process; pr != nil {
+		return pr.Name()
+	}
+	return d.Meta.Module
+}
+
+// Site is where the goroutines of a stack were created, or for those without a
+// creator the outermost function: "main.serve (server.go:20)".
+func Site(s *join.Stack) string {
+	if g := s.First(); g.CreatedBy != "" {
+		site := join.ShortFunc(g.CreatedBy)
+		if g.CreatedByFile != "" {
+			site += fmt.Sprintf(" (%s:%d)", g.CreatedByFile[strings.LastIndexAny(g.CreatedByFile, `/\`)+1:], g.CreatedByLine)
+		}
+		return site
+	}
+	for i := len(s.Frames) - 1; i >= 0; i-- {
+		if fn := s.Frames[i].Func; fn != "" && fn != "runtime.goexit" {
+			return join.ShortFunc(fn)
+		}
+	}
+	return "unknown"
+}
+
+// lockName names a lock by its kind and where it is taken: its address is another
+// one in each process.
+func lockName(l *join.Lock) string {
+	name := l.Kind()
+	if st := l.Stacks(); len(st) > 0 {
+		name += " in " + st[0].Func(st[0].Top())
+	}
+	return name
+}
