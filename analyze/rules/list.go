@@ -40,6 +40,7 @@ import (
 	processoperatorkill "github.com/culprit-dev/culprit/analyze/rules/process/operator-kill"
 	processorphans "github.com/culprit-dev/culprit/analyze/rules/process/orphans"
 	processsignalsender "github.com/culprit-dev/culprit/analyze/rules/process/signal-sender"
+	processstopped "github.com/culprit-dev/culprit/analyze/rules/process/stopped"
 	processsupervisorstop "github.com/culprit-dev/culprit/analyze/rules/process/supervisor-stop"
 	processuninterruptible "github.com/culprit-dev/culprit/analyze/rules/process/uninterruptible"
 	processzombies "github.com/culprit-dev/culprit/analyze/rules/process/zombies"
@@ -118,6 +119,7 @@ func All() []*analyze.Rule {
 		processoperatorkill.Rule(),
 		processorphans.Rule(),
 		processsignalsender.Rule(),
+		processstopped.Rule(),
 		processsupervisorstop.Rule(),
 		processuninterruptible.Rule(),
 		processzombies.Rule(),

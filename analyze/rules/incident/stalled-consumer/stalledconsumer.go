@@ -27,7 +27,7 @@ var unread = []string{"tcp/zero-window", "socket/unread-receive-queue"}
 var stuck = []string{
 	"go/leaked-lock", "go/blocked-holder", "go/lock-cycle", "go/recursive-lock", "go/recursive-read-lock",
 	"go/waitgroup", "go/stuck-senders", "node/loop-blocked",
-	"thread/deadlock", "thread/blocked-holder", "thread/leaked-lock",
+	"process/stopped", "thread/deadlock", "thread/blocked-holder", "thread/leaked-lock",
 }
 
 // pushedBack are the rules that see the other end: senders whose queue cannot drain.

@@ -39,6 +39,7 @@ func Rule() *analyze.Rule {
 			via("go/leaked-lock", "an acceptor that waits for the lock does not accept"),
 			via("go/blocked-holder", "an acceptor that waits for the lock does not accept"),
 			via("go/lock-cycle", "an acceptor in the cycle does not accept"),
+			via("process/stopped", "a stopped process accepts nothing"),
 			via("thread/deadlock", "a thread that waits for the lock does not come back to accept"),
 			via("thread/blocked-holder", "a thread that waits for the lock does not come back to accept"),
 			via("thread/leaked-lock", "a thread that waits for the lock does not come back to accept"),

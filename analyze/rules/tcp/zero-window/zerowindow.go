@@ -38,6 +38,7 @@ func Rule() *analyze.Rule {
 			via("go/recursive-lock", "a reader that waits for itself does not read"),
 			via("go/recursive-read-lock", "a reader that waits for the lock does not read"),
 			via("go/stuck-senders", "a reader that cannot hand on what it read does not read on"),
+			via("process/stopped", "a stopped process reads nothing"),
 			via("thread/deadlock", "a reader that waits for the lock does not read"),
 			via("thread/blocked-holder", "a reader that waits for the lock does not read"),
 			via("thread/leaked-lock", "a reader that waits for the lock does not read"),
