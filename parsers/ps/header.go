@@ -79,7 +79,7 @@ func columnOf(word string) (column, bool) {
 	case "C", "CP", "CPU", "F", "FLAGS", "PRI", "PR", "NI", "NICE", "ADDR", "SZ", "SIZE", "NLWP", "THCNT", "#TH", "CLS", "CLASS", "POL", "TPGID", "GROUP", "EGROUP",
 		"RGROUP", "GID", "EGID", "RGID", "RUSER", "RUID", "SUSER", "SUID", "FUSER", "FUID", "PSR", "P", "RTPRIO", "STACKP", "ESP", "EIP", "PENDING", "BLOCKED", "IGNORED", "CAUGHT",
 		"SHR", "CODE", "DATA", "SWAP", "NFLT", "NDRT", "%VSZ", "NMAJ", "NMIN", "MAJFLT", "MINFLT", "MAJFL", "MINFL", "TRS", "DRS", "LIM", "TSIZ", "DSIZ", "JID", "JOBC", "PAGEIN", "LABEL",
-		"UNIT", "UUNIT", "SLICE", "OWNER", "SEAT", "MACHINE", "USERNS", "PIDNS", "NETNS", "MNTNS", "IPCNS", "UTSNS", "PSS", "USS", "OOM", "OOMADJ", "EXE", "CAPEFF", "CAPBND", "NUMA", "TDEV", "LSESSION", "LUID", "SUPGRP", "SUPGID", "%MEMORY", "RGRP", "TH", "THR", "ENVIRON", "NS":
+		"UNIT", "UUNIT", "SLICE", "OWNER", "SEAT", "MACHINE", "USERNS", "PIDNS", "NETNS", "MNTNS", "IPCNS", "UTSNS", "PSS", "USS", "OOM", "OOMADJ", "EXE", "CAPEFF", "CAPBND", "NUMA", "TDEV", "LSESSION", "LUID", "SUPGRP", "SUPGID", "%MEMORY", "RGRP", "TH", "THR", "NTH", "ENVIRON", "ENVIRONMENT", "NS":
 		return colOther, true
 	}
 	return colOther, false
@@ -89,9 +89,10 @@ func columnOf(word string) (column, bool) {
 type header struct {
 	cols []headerColumn
 	text int // index of the command column, -1 if there is none
-	// skip is how many words of a row stand before the first column (the time of
-	// pidstat).
-	skip int
+	// timed: the time of the sample stands before the first column (pidstat).
+	timed bool
+	// guessed: no header line says so, only the shape of the rows.
+	guessed bool
 }
 
 type headerColumn struct {
@@ -127,7 +128,13 @@ func parseHeader(line string) *header {
 		}
 		h.cols = append(h.cols, headerColumn{c, word, start, i})
 	}
-	if !pid || len(h.cols) < 2 || known*10 < len(h.cols)*7 || known < 2 {
+	understood := pid && len(h.cols) >= 2 && known*10 >= len(h.cols)*7 && known >= 2
+	if !understood || h.text < 0 {
+		if f := foreignTop(h.cols); f != nil {
+			return f
+		}
+	}
+	if !understood {
 		return nil
 	}
 	return h

@@ -33,7 +33,7 @@ func sniff(h analyze.Head) analyze.Match {
 		return analyze.No
 	}
 	named := strings.HasPrefix(path.Base(h.Path), "ps") || strings.Contains(path.Base(h.Path), "top")
-	rest, before := h.Bytes, 0
+	rest, before, topBanner := h.Bytes, 0, false
 	for i := 0; i < sniffLines && len(rest) > 0; i++ {
 		var line []byte
 		line, rest, _ = bytes.Cut(rest, []byte("\n"))
@@ -43,15 +43,26 @@ func sniff(h analyze.Head) analyze.Match {
 		}
 		next := firstLine(rest)
 		if i == 0 && (isTree(text) && len(bytes.TrimSpace(rest)) == 0 || (isTree(text) || isTreeRoot(text)) && isTree(next)) {
-			return analyze.Sure
+			return analyze.Certain
 		}
 		if pidstatHeader(text) != nil {
-			return analyze.Sure
+			return analyze.Certain
 		}
-		if hd := parseHeader(text); hd != nil {
+		hd := parseHeader(text)
+		if hd == nil && before == 0 {
+			hd = guessHeader(text)
+			if hd != nil && len(bytes.TrimSpace(rest)) > 0 && guessHeader(next) == nil {
+				hd = nil // one line may look like anything
+			}
+			if hd != nil {
+				return analyze.Certain
+			}
+		}
+		if hd != nil {
 			return sniffTable(hd, next, before, named)
 		}
-		if !isBanner(text) {
+		topBanner = topBanner || strings.HasPrefix(text, "top - ")
+		if !topBanner && !isBanner(text) {
 			before++
 		}
 	}
@@ -70,6 +81,9 @@ func sniffTable(hd *header, next string, before int, named bool) analyze.Match {
 	switch {
 	case next != "" && (!ok || row.pid() < 0):
 		return analyze.No
+	case before == 0 && next != "":
+		// The times in its rows make a log of it for others.
+		return analyze.Certain
 	case before == 0:
 		return analyze.Sure
 	case named:
@@ -97,6 +111,7 @@ type table struct {
 	at      fact.Ref
 	taken   fact.Time
 	threads bool // top -H: rows are threads
+	summary bool // between top's first line and its header, in any language
 	rows    int
 	all     bool
 	held    *fact.Process // a row of ps m that waits for its first thread
@@ -161,12 +176,18 @@ func (t *table) line(text string, at fact.Ref) {
 		t.banner(text)
 		return
 	}
+	if t.summary {
+		return // in a language whose words are not known
+	}
+	if h := guessHeader(text); h != nil && t.header == nil {
+		t.begin("ps", h, at)
+	}
 	if t.header == nil {
 		t.out.Skip(&analyze.SyntaxError{At: at, Msg: fmt.Sprintf("no process table header before %.60q", text)})
 		return
 	}
-	if t.tool == "pidstat" && strings.HasPrefix(text, "Average:") {
-		return // repeats what the samples said
+	if t.tool == "pidstat" && t.header.timed && stampWords(text) == 0 {
+		return // the averages repeat what the samples said
 	}
 	row, ok := t.header.split(text)
 	if !ok {
@@ -179,17 +200,17 @@ func (t *table) line(text string, at fact.Ref) {
 // banner reads the lines above top's header.
 func (t *table) banner(text string) {
 	switch {
+	case strings.HasPrefix(text, "top - "):
+		t.summary, t.threads = true, false
 	case strings.HasPrefix(text, "Threads:"):
 		t.threads = true
-	case strings.HasPrefix(text, "Tasks:"):
-		t.threads = false
 	}
 }
 
 func (t *table) begin(tool string, h *header, at fact.Ref) {
 	t.end()
 	t.tool, t.header, t.at = tool, h, at
-	t.rows, t.all, t.last, t.above = 0, false, 0, t.above[:0]
+	t.rows, t.all, t.last, t.above, t.summary = 0, false, 0, t.above[:0], false
 }
 
 // end emits the table that was being read, if any.
@@ -202,10 +223,13 @@ func (t *table) end() {
 	t.tool = ""
 }
 
+// filtered reports a table whose header is gone, as grep leaves it.
+func (t *table) filtered() bool { return t.header != nil && t.header.guessed }
+
 // emit counts and emits one process.
 func (t *table) emit(p fact.Process) {
 	t.rows++
-	if p.PID == 1 && !p.Thread || p.Kernel {
+	if (p.PID == 1 && !p.Thread || p.Kernel) && !t.filtered() {
 		t.all = true
 	}
 	analyze.Emit(t.out, p)
@@ -244,6 +268,7 @@ func (t *table) row(row row, at fact.Ref) {
 	if row.get(colPID) == "-" && t.last > 0 {
 		t.release(p.State)
 		p.PID, p.Thread = t.last, true
+		p.Command = strings.TrimPrefix(p.Command, "|__")
 		if p.Command == "-" {
 			p.Command = ""
 		}

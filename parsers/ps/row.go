@@ -38,9 +38,9 @@ func (r *row) pid() int {
 func (h *header) split(line string) (r row, ok bool) {
 	r.text = line
 	cut := cutter{line: line}
-	for i := 0; i < h.skip; i++ {
-		if cut.word() == "" {
-			return r, false
+	if h.timed {
+		for range stampWords(line) {
+			cut.word()
 		}
 	}
 	for i, c := range h.cols {
@@ -94,7 +94,7 @@ func (h *header) splitMiddle(r *row, cut *cutter) bool {
 	return true
 }
 
-func freeText(word string) bool { return word == "ENVIRON" || word == "LABEL" }
+func freeText(word string) bool { return strings.HasPrefix(word, "ENVIRON") || word == "LABEL" }
 
 // cell reads the next column.
 func (h *header) cell(r *row, cut *cutter, c headerColumn) bool {

@@ -38,7 +38,7 @@ func isTree(line string) bool {
 		if !ok {
 			_, _, _, ok = looseLabel(node)
 		}
-		return ok
+		return ok || strings.HasSuffix(node, "+") // cut to the width of a terminal
 	}
 	_, _, rest, ok := treeLabel(line)
 	if !ok {
@@ -114,6 +114,9 @@ func (r *treeReader) line(text string, at fact.Ref) {
 			name, pid, rest, ok = looseLabel(text[pos:])
 		}
 		if !ok {
+			if strings.HasSuffix(text, "+") {
+				return // cut to the width of a terminal
+			}
 			if first || strings.Trim(text[pos:], "-+─┬ ") != "" {
 				r.t.out.Skip(&analyze.SyntaxError{At: at, Msg: fmt.Sprintf("no process number in %.60q", text[pos:])})
 			}
