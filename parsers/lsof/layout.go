@@ -2,6 +2,7 @@ package lsof
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -84,7 +85,7 @@ func (l *layout) row(b []byte, f *fact.OpenFile) bool {
 	if err != nil || pid < 0 {
 		return false
 	}
-	at := fdWord(words, len(l.middle))
+	at := l.fdWord(words)
 	if at < 0 {
 		return false
 	}
@@ -96,16 +97,17 @@ func (l *layout) row(b []byte, f *fact.OpenFile) bool {
 }
 
 // fdWord is the index of the FD column's word, -1 if there is none.
-func fdWord(words []word, middle int) int {
-	last := min(len(words)-1, max(middle, 6)+2)
+func (l *layout) fdWord(words []word) int {
+	last := min(len(words)-1, max(len(l.middle), 6)+2)
 	for i := 3; i <= last; i++ {
 		if isFD(words[i].text) {
 			return i
 		}
 	}
-	// A bare number is a descriptor whose mode is unknown.
+	// A bare number is a descriptor whose mode is unknown: it ends below the heading,
+	// or stands where nothing before it is blank.
 	for i := 3; i <= last; i++ {
-		if _, err := strconv.Atoi(string(words[i].text)); err == nil && i == middle+2 {
+		if digits(words[i].text) && (words[i].end == l.fd || i == len(l.middle)+2) {
 			return i
 		}
 	}
@@ -195,6 +197,10 @@ func (l *layout) setFD(w word, f *fact.OpenFile) (shift int) {
 // setAfter assigns the words between FD and NAME by the column above whose end
 // they end.
 func (l *layout) setAfter(b []byte, words []word, shift int, f *fact.OpenFile) {
+	if len(words) > 1 && slices.ContainsFunc(l.after, func(c column) bool { return c.name == "FILE-FLAG" }) &&
+		strings.Trim(string(words[1].text), "ABCDEFGHIJKLMNOPQRSTUVWXYZ_,;0x") == "" {
+		words = slices.Delete(slices.Clone(words), 1, 2) // +fg: the open flags
+	}
 	if l.name == 0 || len(words) > 0 && (string(words[0].text) == "IPv4" || string(words[0].text) == "IPv6") {
 		setByShape(b, words, f)
 		return
