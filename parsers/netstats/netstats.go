@@ -1,13 +1,12 @@
-// Package netstats reads counters of the kernel: netstat -s, nstat, ss -s,
-// /proc/net/snmp, netstat and sockstat, /proc/meminfo, control group files,
-// samples of /proc/PID/io, and counts of socket states.
+// Package netstats reads counters of the kernel: netstat -s and -i, nstat, ss -s,
+// /proc/net/snmp, netstat, sockstat and dev, /proc/meminfo, control group
+// files, samples of /proc/PID/io, and counts of socket states. It also takes
+// routes and group memberships, of which no rule needs anything.
 package netstats
 
 import (
 	"bytes"
 	"context"
-	"path"
-	"strconv"
 	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
@@ -20,7 +19,7 @@ import (
 func Parser() *analyze.Parser {
 	return &analyze.Parser{
 		Name:  "netstats",
-		Doc:   "Kernel counters: netstat -s, nstat, ss -s, /proc/net/snmp, netstat, sockstat, meminfo, control groups, /proc/PID/io samples, counts of socket states.",
+		Doc:   "Kernel counters: netstat -s and -i, nstat, ss -s, /proc/net/snmp, netstat, sockstat, dev, meminfo, control groups, /proc/PID/io samples, counts of socket states.",
 		Emits: []fact.Kind{"counter", "metric"},
 		Sniff: sniff,
 		Parse: parse,
@@ -41,6 +40,8 @@ const (
 	cgroupFile       // "oom_kill 1", or one number; named by the file
 	procIO           // "rchar: 151662", with times between the samples
 	stateCounts      // "TIME_WAIT 2943" or "2943 TIME_WAIT"
+	interfaces       // "eth0  1500  734067  0  0  0 ..." of netstat -i and /proc/net/dev
+	routes           // netstat -r and -g: recognised, nothing kept
 	foreign          // none of these after all
 )
 
@@ -77,9 +78,9 @@ func firstLines(b []byte) []string {
 func formOf(file string, head []string) (f form, sure bool) {
 	for i, s := range head {
 		switch {
-		case s == "#kernel":
+		case s == "#kernel", strings.HasPrefix(s, "Ip6InReceives "):
 			return nstat, true
-		case strings.HasPrefix(s, "sockets: used "):
+		case strings.HasPrefix(s, "sockets: used "), strings.HasPrefix(s, "TCP6: inuse "):
 			return sockstat, true
 		case strings.HasPrefix(s, "TCP:") && strings.Contains(s, "(estab "):
 			return ssSummary, true
@@ -91,6 +92,10 @@ func formOf(file string, head []string) (f form, sure bool) {
 			return pairs, true
 		case i+1 < len(head) && isSection(s) && strings.HasPrefix(head[i+1], "    "):
 			return netstatS, true
+		case interfaceColumns(s) != nil:
+			return interfaces, true
+		case isRoutes(s):
+			return routes, true
 		}
 	}
 	return weakForm(file, head)
@@ -108,15 +113,20 @@ func weakForm(file string, head []string) (form, bool) {
 	if states > 0 && states == len(head) {
 		return stateCounts, true
 	}
-	if cgroupName(file) == "" {
-		return unknown, false
-	}
+	signs := 0
 	for _, s := range head {
 		if !isKeyValue(s) {
 			return unknown, false
 		}
+		name, _, _ := strings.Cut(s, " ")
+		if cgroupOf(name) != "" {
+			signs++
+		}
 	}
-	return cgroupFile, len(head) > 0
+	if len(head) == 0 || cgroupName(file) == "" && signs < 2 {
+		return unknown, false
+	}
+	return cgroupFile, true
 }
 
 // sections are the parts of netstat -s and of /proc/net/snmp.
@@ -141,68 +151,20 @@ func isPair(s string) bool {
 	return ok && isSection(name+":") && len(strings.Fields(rest)) > 3
 }
 
-// cgroupName is the name of a control group file in a path: memory.stat,
-// memory.failcnt, cpu.stat, pids.current. Collectors put words before it.
-func cgroupName(file string) string {
-	base := strings.TrimSuffix(path.Base(file), ".txt")
-	for _, c := range [...]string{"memory.", "cpu.", "cpuacct.", "pids.", "io.", "blkio.", "cgroup."} {
-		if i := strings.Index(base, c); i >= 0 && (i == 0 || !isLetter(base[i-1])) && len(base) > i+len(c) {
-			return base[i:]
-		}
-	}
-	return ""
-}
-
-func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
-
-// isKeyValue reports whether a line is "name number", a number, or max.
-func isKeyValue(s string) bool {
-	f := strings.Fields(s)
-	if len(f) == 0 || len(f) > 12 {
-		return false
-	}
-	last := f[len(f)-1]
-	if _, v, ok := strings.Cut(last, "="); ok {
-		last = v
-	}
-	_, err := strconv.ParseFloat(last, 64)
-	return err == nil || last == "max"
-}
-
 func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
-	r, err := in.Open()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	rd := lines.New(r, in.ID())
 	p := &reader{out: out, file: in.Path, pid: naming.PID(in.Path)}
 	var held []heldLine
-	for rd.Next() {
-		if err := ctx.Err(); err != nil {
-			return err
+	err := lines.Each(ctx, in, out, func(text string, at fact.Ref) {
+		if p.form != unknown {
+			p.line(text, at)
+			return
 		}
-		s := strings.TrimRight(rd.Text(), " \t")
-		if s == "" {
-			continue
-		}
-		ref := rd.Ref()
-		ref.Len = len(s)
-		if p.form == unknown {
-			// The layout shows in the first few lines; they are read again then.
-			held = append(held, heldLine{s, ref})
-			if len(held) < headLines {
-				continue
-			}
+		// The layout shows in the first few lines; they are read again then.
+		if held = append(held, heldLine{text, at}); len(held) == headLines {
 			p.decide(held)
 			held = nil
-			continue
 		}
-		p.line(s, ref)
-		if err := out.Full(); err != nil {
-			return err
-		}
-	}
+	})
 	if p.form == unknown {
 		p.decide(held)
 	}
@@ -210,7 +172,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 		return analyze.ErrForeign
 	}
 	p.endIO()
-	return rd.Err()
+	return err
 }
 
 type heldLine struct {

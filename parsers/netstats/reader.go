@@ -17,8 +17,10 @@ type reader struct {
 	section string
 	// histogram is the part of ICMP that deeper lines belong to: "input ".
 	histogram string
-	names     []string // of the last line of names in /proc/net/snmp
-	io        ioSamples
+	names     []string // of the last line of names in /proc/net/snmp, or of a header
+	// cgroupFile is the control group file that the artifact is.
+	cgroupFile string
+	io         ioSamples
 }
 
 func (p *reader) line(s string, ref fact.Ref) {
@@ -38,6 +40,8 @@ func (p *reader) line(s string, ref fact.Ref) {
 		ok = p.meminfo(s, ref)
 	case cgroupFile:
 		ok = p.cgroup(s, ref)
+	case interfaces:
+		ok = p.interfaces(s, ref)
 	case procIO:
 		ok = p.io.line(s, ref)
 	case stateCounts:
@@ -67,6 +71,10 @@ func (p *reader) netstatS(s string, ref fact.Ref) bool {
 	indent := len(s)
 	s = strings.TrimSpace(s)
 	indent -= len(s)
+	if p.section == "Icmp" && !strings.ContainsAny(s, "0123456789") && !strings.HasSuffix(s, "histogram:") {
+		p.histogram = "" // the title of a histogram in another language
+		return true
+	}
 	if strings.HasSuffix(s, "histogram:") {
 		p.histogram = strings.TrimSuffix(strings.TrimPrefix(s, p.section+" "), " histogram:") + " "
 		p.histogram = strings.TrimPrefix(p.histogram, "ICMP ")
@@ -202,34 +210,6 @@ func (p *reader) meminfo(s string, ref fact.Ref) bool {
 	}
 	p.emit(ref, "proc", key, n)
 	return true
-}
-
-// cgroup reads "oom_kill 1", a single number, "max", and io.stat's "8:0 rbytes=1".
-func (p *reader) cgroup(s string, ref fact.Ref) bool {
-	file := cgroupName(p.file)
-	f := strings.Fields(s)
-	add := func(name, v string) bool {
-		n, err := strconv.ParseInt(v, 10, 64)
-		c := fact.Counter{At: ref, Source: "cgroup", Name: name, Value: n}
-		if err != nil {
-			c.Text = v
-		}
-		analyze.Emit(p.out, c)
-		return true
-	}
-	switch {
-	case len(f) == 1:
-		return add(file, f[0])
-	case strings.Contains(f[1], "="):
-		for _, w := range f[1:] {
-			k, v, _ := strings.Cut(w, "=")
-			add(file+"."+f[0]+"."+k, v)
-		}
-		return true
-	case len(f) == 2 && isLetter(f[0][0]):
-		return add(file+"."+f[0], f[1])
-	}
-	return add(file, strings.Join(f, " "))
 }
 
 // stateCount reads what `... | sort | uniq -c` makes of a column of states, in
