@@ -41,8 +41,8 @@ type header struct {
 	netid, state bool
 	// ports: address and port stand in columns of their own.
 	ports bool
-	// user, inode, owner and timer are the optional columns of netstat.
-	user, inode, owner, timer bool
+	// inode, owner and timer are optional columns of netstat that the header names.
+	inode, owner, timer bool
 	// lead is how many columns stand before Proto (BSD: control block, hash),
 	// numbers how many between Proto and the addresses, queues whether those are
 	// Recv-Q and Send-Q.
@@ -96,7 +96,7 @@ func netstatHeader(text string) (header, bool) {
 		english := has("Foreign Address") || has("Local Address")
 		return header{
 			dialect: linux, known: english, state: true, width: netstatWidth,
-			user: has("User"), inode: has("Inode"), owner: has("PID/"), timer: has("Timer"),
+			inode: has("Inode"), owner: has("PID/"), timer: has("Timer"),
 			ports: strings.Count(text, " Port ") >= 2,
 		}, true
 	case has("Local Address") && has("Foreign Address"):
@@ -132,7 +132,7 @@ func bsdHeader(text string, fields []string) (header, bool) {
 // titles announce tables of netstat in the languages it speaks.
 var titles = [...]string{
 	"Active Internet connections", "Aktive Internetverbindungen", "Connexions Internet actives", "稼働中のインターネット接続",
-	"Conexões Internet Ativas", "Aktivní Internetová spojení", "Aktiva internetanslutningar", "Connexions actives", "Active Connections",
+	"Conexões Internet Ativas", "Aktivní Internetová spojení", "Aktiivsed internetiühendused", "Aktiva internetanslutningar", "Connexions actives", "Active Connections",
 	"激活Internet连接", "Aktive Verbindungen", "Conexiones activas", "Conexões ativas", "活动连接", "アクティブな接続", "Активные подключения",
 }
 
@@ -154,10 +154,12 @@ func title(text string) (header, bool) {
 		}
 		h := header{title: true, listeners: true, connections: true}
 		switch note := text[len(t):]; {
-		case containsAny(note, "only servers", "Nur Server", "seulement serveurs", "サーバのみ", "endast servrar", "pouze servery"):
+		case containsAny(note, "only servers", "Nur Server", "seulement serveurs", "サーバのみ", "endast servrar", "pouze servery", "ainult serverid"):
 			h.connections = false
-		case containsAny(note, "w/o", "ohne Server", "sans serveurs", "utan servrar", "sem os servidores"):
+		case containsAny(note, "w/o", "ohne Server", "sans serveurs", "utan servrar", "ilma serveriteta"):
 			h.listeners = false
+		case strings.Contains(note, "sem os servidores"): // Portuguese says it of both; the rows will tell
+			h.listeners, h.connections = false, false
 		}
 		return h, true
 	}

@@ -38,9 +38,9 @@ func (s *scanner) netstatRow(hd *header, b []byte, row *fact.Socket) bool {
 	row.Local, row.LocalPort = s.str.get(l.host), s.str.get(l.port)
 	row.Remote, row.RemotePort = s.str.get(r.host), s.str.get(r.port)
 	row.Iface = s.str.get(l.iface)
-	rest = s.netstatTimer(hd, rest, row)
+	rest = s.netstatTimer(rest, row)
 	rest = s.netstatState(rest, row)
-	s.netstatTail(hd, rest, row)
+	s.netstatTail(rest, row)
 	return true
 }
 
@@ -77,38 +77,74 @@ func isIPv4(h []byte) bool {
 
 // netstatTimer cuts "keepalive (7194.07/0/0)" off the end of a row: seconds until
 // it fires, retransmissions, probes.
-func (s *scanner) netstatTimer(hd *header, b []byte, row *fact.Socket) []byte {
+func (s *scanner) netstatTimer(b []byte, row *fact.Socket) []byte {
 	b = trimRight(b)
-	if hd.known && !hd.timer || len(b) == 0 || b[len(b)-1] != ')' {
+	if len(b) == 0 || b[len(b)-1] != ')' {
 		return b
 	}
 	open := bytes.LastIndexByte(b, '(')
 	if open < 0 || bytes.IndexByte(b[open:], '/') < 0 {
 		return b
 	}
-	secs, counts, ok := decimal(b[open+1 : len(b)-1])
-	if !ok || len(counts) == 0 || counts[0] != '/' {
+	secs, counts, ok := seconds(b[open+1 : len(b)-1])
+	if !ok {
 		return b
 	}
-	head := trimRight(b[:open])
+	head := trimRight(bytes.TrimRight(b[:open], "(")) // Estonian has a second one
 	start := len(head)
 	for start > 0 && !isBlank(head[start-1]) {
 		start--
 	}
 	t := s.timers.new()
-	t.Name = s.str.get(head[start:])
-	if t.Name == "probe" {
-		t.Name = "persist" // net-tools' name for the zero-window probe timer
-	}
+	t.Name = s.timerName(head[start:])
 	if t.Name != "off" {
 		t.Expires = time.Duration(secs*1000+0.5) * time.Millisecond
 		t.ExpiresMS = fact.Some(secs * 1000)
 	}
-	if n, _, ok := leading(counts[1:]); ok {
+	if n, _, ok := leading(counts); ok {
 		t.Retrans = int(n)
 	}
 	row.Timer = t
 	return head[:start]
+}
+
+// seconds reads "7194.07/0/0", also with the decimal comma of many locales, and
+// returns what stands behind the first slash.
+func seconds(b []byte) (secs float64, counts []byte, ok bool) {
+	whole, counts, ok := bytes.Cut(b, []byte("/"))
+	if !ok {
+		return 0, nil, false
+	}
+	n, frac, ok := leading(whole)
+	if !ok {
+		return 0, nil, false
+	}
+	secs = float64(n)
+	if len(frac) == 3 && (frac[0] == '.' || frac[0] == ',') && allDigits(frac[1:]) {
+		hundredths, _ := number(frac[1:])
+		secs += float64(hundredths) / 100
+	} else if len(frac) > 0 {
+		return 0, nil, false
+	}
+	return secs, counts, true
+}
+
+// timerName is the name that ss has for a timer of net-tools, whose translations
+// translate it. A name that is not known stays as printed.
+func (s *scanner) timerName(w []byte) string {
+	switch string(w) {
+	case "off", "aus", "vyp", "desligado", "オフ", "eikäi":
+		return "off"
+	case "on", "ein", "em", "zapnut", "オン", "käib":
+		return "on"
+	case "probe":
+		return "persist"
+	case "キープアライブ":
+		return "keepalive"
+	case "時間待ち":
+		return "timewait"
+	}
+	return s.str.get(w)
 }
 
 // netstatState cuts the state off the front. UDP rows often have none; raw rows
@@ -120,6 +156,10 @@ func (s *scanner) netstatState(b []byte, row *fact.Socket) []byte {
 	case len(w) == 0 || ownerLike(w):
 		return b
 	case row.Proto == "tcp":
+		if more, ok := bytes.CutPrefix(skipBlanks(b), []byte("POSLEDNÍ ACK")); ok { // Czech, the only state of two words
+			row.State = fact.StateLastAck
+			return more
+		}
 		row.State = tcpState(w)
 		if row.State == "" {
 			row.State = s.str.get(w)
@@ -145,30 +185,19 @@ func ownerLike(w []byte) bool {
 }
 
 // netstatTail reads "[User Inode] [PID/Program name]".
-func (s *scanner) netstatTail(hd *header, b []byte, row *fact.Socket) {
-	user, inode := hd.user, hd.inode
-	if !hd.known {
-		// Without a header two words, the second a number, can only be these two.
-		first, more := nextField(b)
-		second, _ := nextField(more)
-		user = len(first) > 0 && !ownerLike(first) && allDigits(second)
-		inode = user
-	}
-	if user {
-		var w []byte
-		w, b = nextField(b)
-		if n, ok := number(w); ok {
+func (s *scanner) netstatTail(b []byte, row *fact.Socket) {
+	// Headers are translated, in part: two words, the second a number, can only be
+	// user and inode.
+	first, rest := nextField(b)
+	second, rest := nextField(rest)
+	if inode, ok := number(second); ok && !ownerLike(first) {
+		row.Inode = some(inode)
+		if n, ok := number(first); ok {
 			row.UID = some(n)
 		} else {
-			row.User = s.str.get(w)
+			row.User = s.str.get(first)
 		}
-	}
-	if inode {
-		w, rest := nextField(b)
-		if n, ok := number(w); ok {
-			row.Inode = some(n)
-			b = rest
-		}
+		b = rest
 	}
 	s.netstatOwner(trimRight(skipBlanks(b)), row)
 }

@@ -47,10 +47,15 @@ func sniff(h analyze.Head) analyze.Match {
 			continue
 		}
 		if hd, ok := parseHeader(line); ok && hd.dialect != ignored {
-			if i < sniffLines {
-				return analyze.Sure
+			switch {
+			case other == 0 && !hd.title && sc.firstRow(hd, rest):
+				return analyze.Certain // whatever the file is called
+			case i < sniffLines:
+				best = analyze.Sure
+			default:
+				best = max(best, analyze.Maybe)
 			}
-			best = analyze.Maybe
+			continue
 		}
 		if line[0] == '\t' {
 			continue // a second line of ss
@@ -62,12 +67,21 @@ func sniff(h analyze.Head) analyze.Match {
 		}
 	}
 	switch {
+	case best == analyze.Sure:
+		return best
 	case rows > 0 && rows > 4*other:
 		return analyze.Probably
 	case rows > 1 && rows > other:
 		return max(best, analyze.Maybe)
 	}
 	return best
+}
+
+// firstRow reports whether the line below a header is a row of its table.
+func (s *scanner) firstRow(hd header, below []byte) bool {
+	line, _, _ := bytes.Cut(below, []byte("\n"))
+	var row fact.Socket
+	return s.parseRow(&hd, bytes.TrimRight(line, " \t\r"), &row)
 }
 
 func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {

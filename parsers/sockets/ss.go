@@ -43,7 +43,7 @@ func (s *scanner) ssRow(hd *header, b []byte, row *fact.Socket) bool {
 		return s.ssUnix(local, peer, rest, row)
 	}
 	if row.Proto == "" {
-		row.Proto = s.ssProto(state)
+		row.Proto = s.ssProto(state, peer)
 	}
 	if i := fusedAt(peer); i > 0 {
 		rest = b[len(b)-len(rest)-len(peer)+i:]
@@ -69,8 +69,11 @@ func (s *scanner) ssRow(hd *header, b []byte, row *fact.Socket) bool {
 }
 
 // ssProto is the protocol of a table that dropped its Netid column, because only
-// one protocol was asked for.
-func (s *scanner) ssProto(state []byte) string {
+// one protocol was asked for. Only a netlink socket's peer has no port.
+func (s *scanner) ssProto(state, peer []byte) string {
+	if len(peer) == 1 && peer[0] == '*' {
+		return "nl"
+	}
 	if string(state) == "UNCONN" {
 		if bytes.IndexByte([]byte(s.opts), 'w') >= 0 {
 			return "raw"

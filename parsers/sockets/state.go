@@ -42,7 +42,7 @@ func isState(w []byte) bool {
 		return true
 	}
 	switch string(w) {
-	case "CONNECTED", "CONNECTING", "DISCONNECTING", "FREE", "LISTENING", "VERBUNDEN", "CONECTADO", "CONNECTE":
+	case "CONNECTED", "CONNECTING", "DISCONNECTING", "FREE", "LISTENING", "CONECTADO", "CONNECTE", "SPOJEN":
 		return true
 	}
 	return false
