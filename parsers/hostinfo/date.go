@@ -32,10 +32,20 @@ var dateForms = [...]string{
 // parseDate reads a line that is a date and nothing else.
 func parseDate(s string) (fact.HostInfo, bool) {
 	s = strings.Join(strings.Fields(s), " ")
-	if len(s) < 15 || len(s) > 64 {
+	if len(s) < 15 || len(s) > 80 {
 		return fact.HostInfo{}, false
 	}
-	s = plainDate(s)
+	if h, ok := formedDate(s); ok {
+		return h, true
+	}
+	if plain := plainDate(s); plain != s {
+		return formedDate(plain)
+	}
+	return fact.HostInfo{}, false
+}
+
+// formedDate reads a date in one of the known forms.
+func formedDate(s string) (fact.HostInfo, bool) {
 	// "UTC +0000": the number is surer than the name before it.
 	words := strings.Fields(s)
 	if n := len(words); n > 2 {
@@ -100,43 +110,6 @@ func dated(t time.Time, zone string) (fact.HostInfo, bool) {
 		return h, true
 	}
 	return h, isZoneName(zone)
-}
-
-// plainDate turns "2026年 11月 21日 星期六 02:44:13 CST" into "2026-11-21 02:44:13
-// CST"; other dates stay as they are.
-func plainDate(s string) string {
-	if !strings.Contains(s, "年") {
-		return s
-	}
-	var nums []string
-	clock, zone, pm := "", "", false
-	for _, w := range strings.Fields(s) {
-		pm = pm || w == "下午" || w == "午後"
-		switch {
-		case strings.Contains(w, ":"):
-			clock = w
-		case strings.ContainsAny(w, "0123456789") && strings.ContainsAny(w, "年月日"):
-			nums = append(nums, strings.FieldsFunc(w, func(r rune) bool { return r < '0' || r > '9' })...)
-		case clock != "" && w == "CST":
-			zone = "+0800" // a host that speaks Chinese means China Standard Time
-		case clock != "" && isZoneName(w):
-			zone = w
-		}
-	}
-	if len(nums) != 3 || clock == "" {
-		return s
-	}
-	if h, rest, ok := strings.Cut(clock, ":"); ok && pm {
-		if n, err := strconv.Atoi(h); err == nil && n < 12 {
-			clock = strconv.Itoa(n+12) + ":" + rest
-		}
-	}
-	for i := range nums[1:] {
-		if len(nums[i+1]) == 1 {
-			nums[i+1] = "0" + nums[i+1]
-		}
-	}
-	return strings.TrimSpace(strings.Join(nums, "-") + " " + clock + " " + zone)
 }
 
 // zones are abbreviations with one meaning. CST, IST, BST and others have several.
