@@ -113,3 +113,50 @@ func (p *reader) endStatus() {
 	}
 	p.proc, p.form = fact.Process{}, unknown
 }
+
+// isStat reports whether a line is of /proc/PID/stat: "18248 (python3) S 1 ..."
+// with 44 to 52 fields.
+func isStat(s string) bool {
+	_, _, f, ok := statFields(s)
+	return ok && len(f) >= 40
+}
+
+// statFields takes the line apart. The name may hold any character, so its end is
+// the last parenthesis.
+func statFields(s string) (pid int, name string, rest []string, ok bool) {
+	open, end := strings.IndexByte(s, '('), strings.LastIndexByte(s, ')')
+	if open < 2 || end < open || s[open-1] != ' ' {
+		return 0, "", nil, false
+	}
+	pid, err := strconv.Atoi(s[:open-1])
+	rest = strings.Fields(s[end+1:])
+	if err != nil || pid <= 0 || len(rest) < 22 || len(rest[0]) != 1 {
+		return 0, "", nil, false
+	}
+	for _, f := range rest[1:] {
+		if _, err := strconv.ParseInt(f, 10, 64); err != nil {
+			if _, err := strconv.ParseUint(f, 10, 64); err != nil {
+				return 0, "", nil, false
+			}
+		}
+	}
+	return pid, s[open+1 : end], rest, true
+}
+
+// stat makes a process of a line of /proc/PID/stat. Times are in clock ticks, which
+// are a hundredth of a second everywhere that matters.
+func (p *reader) stat(s string, ref fact.Ref) {
+	pid, name, f, _ := statFields(s)
+	num := func(i int) fact.Int {
+		n, err := strconv.ParseInt(f[i], 10, 64)
+		return fact.Int{V: n, Known: err == nil}
+	}
+	proc := fact.Process{At: ref, PID: pid, Command: name, CommandCut: true, State: f[0], Defunct: f[0] == "Z", PPID: num(1), PGID: num(2), SID: num(3)}
+	if user, system := num(11), num(12); user.Known && system.Known {
+		proc.CPUms = fact.Some((user.V + system.V) * 10)
+	}
+	if size := num(20); size.Known {
+		proc.VSZkB = fact.Some(size.V >> 10)
+	}
+	analyze.Emit(p.out, proc)
+}

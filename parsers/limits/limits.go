@@ -1,5 +1,5 @@
 // Package limits reads what a process may use and how the kernel is set:
-// /proc/PID/limits, prlimit, ulimit -a, /proc/PID/status and sysctl.
+// /proc/PID/limits, prlimit, ulimit -a, /proc/PID/status and stat, and sysctl.
 package limits
 
 import (
@@ -19,7 +19,7 @@ import (
 func Parser() *analyze.Parser {
 	return &analyze.Parser{
 		Name:  "limits",
-		Doc:   "Process limits (/proc/PID/limits, prlimit, ulimit -a), /proc/PID/status and sysctl settings.",
+		Doc:   "Process limits (/proc/PID/limits, prlimit, ulimit -a), /proc/PID/status and stat, and sysctl settings.",
 		Emits: []fact.Kind{"limit", "process", "counter"},
 		Sniff: sniff,
 		Parse: parse,
@@ -35,6 +35,7 @@ const (
 	prlimit
 	ulimit
 	status
+	stat
 	sysctl
 	setting // one value of /proc/sys, named by the file
 )
@@ -56,7 +57,9 @@ func sniff(h analyze.Head) analyze.Match {
 	pid := bytes.Contains(h.Bytes, []byte("\nPid:\t"))
 	switch {
 	case count[procLimits] > 0 || count[prlimit] > 0 || pid && count[status] > 0:
-		return analyze.Sure
+		return analyze.Certain
+	case count[stat] == n && n > 0:
+		return analyze.Certain
 	case count[sysctl] > 0 && count[sysctl]*2 >= n:
 		return analyze.Sure
 	case count[ulimit] > 2:
@@ -69,7 +72,7 @@ func sniff(h analyze.Head) analyze.Match {
 
 // formOf recognises a line that only one layout has.
 func formOf(b []byte) form {
-	s := string(b[:min(len(b), 200)])
+	s := string(b[:min(len(b), 512)])
 	switch {
 	case strings.HasPrefix(s, "Limit ") && strings.Contains(s, "Soft Limit") && strings.Contains(s, "Hard Limit"):
 		return procLimits
@@ -77,6 +80,8 @@ func formOf(b []byte) form {
 		return prlimit
 	case strings.HasPrefix(s, "Name:\t"):
 		return status
+	case isStat(s):
+		return stat
 	}
 	if _, _, ok := sysctlLine(s); ok {
 		return sysctl
@@ -115,6 +120,9 @@ func (p *reader) line(s string, ref fact.Ref) {
 		p.endStatus()
 		p.form = f
 		p.proc = fact.Process{At: ref, Command: strings.TrimSpace(strings.TrimPrefix(s, "Name:")), CommandCut: true}
+		return
+	case stat:
+		p.stat(s, ref)
 		return
 	case sysctl:
 		p.sysctl(s, ref)
@@ -217,9 +225,22 @@ var ulimitNames = map[string]string{
 	"q": "Max msgqueue size", "m": "Max resident set", "x": "Max file locks",
 }
 
+// dashLimits are the names of `ulimit -a` of dash and BusyBox.
+var dashLimits = map[string]string{
+	"time(seconds)": "t", "file(blocks)": "f", "data(kbytes)": "d", "data(kb)": "d", "stack(kbytes)": "s", "stack(kb)": "s", "coredump(blocks)": "c", "core file size(blocks)": "c",
+	"memory(kbytes)": "m", "resident set size(kb)": "m", "locked memory(kbytes)": "l", "locked memory(kb)": "l", "process": "u", "processes": "u",
+	"nofiles": "n", "file descriptors": "n", "vmemory(kbytes)": "v", "address space(kb)": "v", "locks": "x",
+}
+
 // ulimitLine reads "open files                      (-n) 1024" of bash, also with a
-// unit "(kbytes, -s) 8192", and "-n: file descriptors   1024" of zsh.
+// unit "(kbytes, -s) 8192", "-n: file descriptors   1024" of zsh and BusyBox, and
+// "nofiles              1024" of dash.
 func ulimitLine(s string) (name, value string, ok bool) {
+	if i := strings.LastIndexByte(s, ' '); i > 0 {
+		if letter := dashLimits[strings.TrimSpace(s[:i])]; letter != "" {
+			return ulimitNames[letter], s[i+1:], isLimit(s[i+1:])
+		}
+	}
 	if open, end := strings.IndexByte(s, '('), strings.IndexByte(s, ')'); open > 0 && end > open {
 		note := s[open+1 : end]
 		i := strings.LastIndexByte(note, '-')
