@@ -17,7 +17,8 @@ type LogEvent struct {
 	Errno string `json:"errno,omitempty"`
 	// Syscall is the operation that failed where the line says it: read, connect, listen.
 	Syscall string `json:"syscall,omitempty"`
-	// Addresses are the addr:port pairs and ports in the text, in order.
+	// Addresses are the addr:port pairs and ports in the text, in order; where a peer
+	// is told without a port, its address.
 	Addresses []string `json:"addresses,omitempty"`
 	// Listens are those of Addresses that the text says the writer listens on.
 	Listens []string `json:"listens,omitempty"`

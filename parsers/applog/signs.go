@@ -183,6 +183,10 @@ func (m *marks) settle(msg, low []byte, l level) {
 	if len(low) < 16 && string(bytes.Trim(low, " .\r\n")) == "aborted" {
 		m.signs |= hasError | hasStop
 	}
+	// Who registers is told by address alone as often as with a port.
+	if m.signs&hasPeer != 0 && len(m.addrs.list) == 0 && m.addrs.pending != "" {
+		m.addrs.list = append(m.addrs.list, m.addrs.pending)
+	}
 	addressed := len(m.addrs.list) > 0
 	if m.errno != "" {
 		m.signs &^= hasListen | hasStart // "listen EADDRINUSE" is no start

@@ -1,10 +1,8 @@
 package unexpectedpeer
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -30,14 +28,6 @@ type idle struct {
 	bytes  int64
 	median int64 // of the siblings
 	flow   *fact.Flow
-}
-
-// difference is a setting that a log states of the member and that the inventory
-// states otherwise.
-type difference struct {
-	want  *fact.Expected
-	value string
-	at    *fact.LogEvent
 }
 
 // judge finds peers that are not in the inventory but do as its members do: they
@@ -143,7 +133,7 @@ func eventAddrs(e *fact.LogEvent) []netip.Addr {
 // several services it must be as well.
 func (m *member) convincing(p *analyze.Pass, inv *inventory, services []*service, announced map[netip.Addr][]*fact.LogEvent) bool {
 	m.logs = announced[m.addr]
-	m.differences(inv)
+	m.differences(inv, announced)
 	m.trouble(p)
 	m.compareTraffic()
 	if m.retired != nil {
@@ -177,33 +167,6 @@ func countServices(services []*service, a netip.Addr) int {
 		}
 	}
 	return n
-}
-
-// differences compares what logs say of the member with what the inventory says
-// of all members.
-func (m *member) differences(inv *inventory) {
-	for _, want := range inv.settings {
-		for _, e := range m.logs {
-			if v, ok := stated(e.Text, cmp.Or(want.Name, want.What)); ok && v != want.Value {
-				m.differs = append(m.differs, difference{want, v, e})
-				break
-			}
-		}
-	}
-}
-
-// stated is the value behind a key in a line: "version=2.9.4", "version 2.9.4",
-// "version: 2.9.4".
-func stated(text, key string) (string, bool) {
-	words := strings.FieldsFunc(text, func(r rune) bool {
-		return r == ' ' || r == '=' || r == ',' || r == '"' || r == '{' || r == '}' || r == '(' || r == ')' || r == '[' || r == ']'
-	})
-	for i, w := range words {
-		if strings.EqualFold(strings.TrimSuffix(w, ":"), key) && i+1 < len(words) {
-			return strings.TrimRight(words[i+1], ".;"), true
-		}
-	}
-	return "", false
 }
 
 // trouble collects lines that complain about the member.

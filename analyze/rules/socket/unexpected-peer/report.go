@@ -92,8 +92,7 @@ func title(members []*member) string {
 	t := fmt.Sprintf("%d %s, %s, %s connected to %s like members but %s", len(members), noun, names(members), verb, where, retired)
 	for _, m := range members {
 		if len(m.differs) > 0 {
-			d := m.differs[0]
-			return t + fmt.Sprintf(" (%s %s in place of %s)", d.want.Name, d.value, d.want.Value)
+			return t + " (" + m.differs[0].words() + ")"
 		}
 	}
 	return t
@@ -118,7 +117,7 @@ func detail(members []*member) string {
 			fmt.Fprintf(b, ", as do %s of the inventory; the inventory does not list it.", tables.Count(len(m.siblings), "member"))
 		}
 		for _, d := range m.differs {
-			fmt.Fprintf(b, " A log states %s %s for it where the inventory says %s.", d.want.Name, d.value, d.want.Value)
+			fmt.Fprintf(b, " A log states %s for it where %s %s.", strings.TrimSpace(d.name+" "+d.value), d.source(), d.want)
 		}
 		if m.idle != nil {
 			fmt.Fprintf(b, " The capture shows %d bytes of payload between it and %s; its siblings exchange %d (median).", m.idle.bytes, m.idle.s.at, m.idle.median)
@@ -153,10 +152,14 @@ func evidence(p *analyze.Pass, inv *inventory, members []*member) []analyze.Evid
 	seen := map[fact.Ref]bool{}
 	for _, m := range members {
 		for _, d := range m.differs {
-			if !seen[d.want.At] {
-				seen[d.want.At] = true
-				out = append(out, analyze.Cite(d.want.At, "the inventory's %s", d.want.Name))
+			switch {
+			case seen[d.wantAt]:
+			case d.listed:
+				out = append(out, analyze.Cite(d.wantAt, "the inventory's %s", d.name))
+			default:
+				out = append(out, analyze.Cite(d.wantAt, "the same line about a sibling: %s", d.want))
 			}
+			seen[d.wantAt] = true
 		}
 	}
 	for _, a := range members[0].siblings {
