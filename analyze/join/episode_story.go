@@ -201,8 +201,8 @@ func (e *Episode) harm(p *analyze.Pass, c *Clocks, s *Story) string {
 		return "what it left behind keeps the service's port"
 	case len(e.Gone) > 0:
 		return fmt.Sprintf("%s of the service ended", pids(e.Gone))
-	case e.Root.Signal == "SIGKILL":
-		return "SIGKILL ends its target in any case"
+	case e.Root.harsh():
+		return e.Root.Signal + " leaves its target no time to finish"
 	}
 	for _, l := range e.Ended {
 		if slices.Contains(l.Signs, fact.SignStop) {

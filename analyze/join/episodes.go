@@ -61,11 +61,16 @@ func buildEpisodes(p *analyze.Pass) []*Episode {
 	}
 	var out []*Episode
 	latest := map[who]*Episode{}
+	asked := map[who][]*Kill{} // what masters ask of their own workers
 	for _, k := range s.All {
-		if k.Trigger != nil || !k.Deadly() || k.Relation == ToSelf || k.Role == RoleManager || k.hitsTool() {
+		if k.Trigger != nil || !k.Deadly() || k.Relation == ToSelf || k.hitsTool() {
 			continue
 		}
 		me := who{k.Host, k.Sender.PID}
+		if k.Role == RoleManager && (!k.harsh() || k.escalates(asked[me])) {
+			asked[me] = append(asked[me], k)
+			continue
+		}
 		if e := latest[me]; e != nil && e.goesOn(k) {
 			e.Also = append(e.Also, k)
 			e.Answers = append(e.Answers, s.Answers(k)...)
@@ -82,8 +87,20 @@ func buildEpisodes(p *analyze.Pass) []*Episode {
 	return out
 }
 
+// harsh reports whether the signal leaves its target no time to finish.
+func (k *Kill) harsh() bool { return k.Signal == "SIGKILL" || k.Signal == "SIGABRT" }
+
+// escalates reports whether the signal goes to a target that the same sender had
+// asked to end before: a worker that did not obey.
+func (k *Kill) escalates(before []*Kill) bool {
+	return slices.ContainsFunc(before, func(b *Kill) bool {
+		return k.Event.T.Sub(b.Event.T) <= escalateWithin && slices.ContainsFunc(k.Targets, func(t *Process) bool { return b.Hits(t.PID) })
+	})
+}
+
 // goesOn reports whether a later signal of the same sender belongs to the episode:
-// the same signal to others, or SIGKILL to the same target after a grace time.
+// the same signal to others, SIGKILL to the same target after a grace time, or
+// what a master does to more of its workers.
 func (e *Episode) goesOn(k *Kill) bool {
 	last := e.Root
 	if n := len(e.Also); n > 0 {
@@ -91,7 +108,8 @@ func (e *Episode) goesOn(k *Kill) bool {
 	}
 	gap := k.Event.T.Sub(last.Event.T)
 	again := slices.ContainsFunc(k.Targets, func(t *Process) bool { return e.Root.Hits(t.PID) })
-	return gap <= foldWithin && (k.Signal == e.Root.Signal || again) || again && gap <= escalateWithin
+	workers := e.Root.Role == RoleManager && len(k.Targets) > 0 && k.Targets[0].Comm == e.Root.Targets[0].Comm
+	return gap <= foldWithin && (k.Signal == e.Root.Signal || again || workers) || again && gap <= escalateWithin
 }
 
 func (e *Episode) fill(b *fates) {

@@ -38,7 +38,7 @@ func (r *reader) word(msg []byte, i, n int, l level) {
 	case "worker", "workers", "forked", "forking", "fork", "spawned", "spawn", "app", "app_worker", "agent", "instance":
 		m.child = true
 	case "started", "starting", "online", "booted", "booting", "launched", "launching", "restarted", "restarting", "reload", "reloading", "recycling", "ready", "startup":
-		if !request(low[i+n:]) {
+		if !request(low[i+n:]) && !request(low[:i]) {
 			m.signs |= hasStart
 		}
 	case "closing":

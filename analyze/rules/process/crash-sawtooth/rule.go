@@ -124,12 +124,15 @@ func inLogs(p *analyze.Pass) {
 		}
 		k := key{l.At.Artifact, l.Shape}
 		if byKey[k] == nil {
-			byKey[k] = &series{host: h.Of(l.At), what: fmt.Sprintf("%q in %s", short(l.Text), l.At.Artifact)}
+			byKey[k] = &series{host: h.Of(l.At), what: fmt.Sprintf("%q in %s", short(unnumbered(l)), l.At.Artifact)}
 			order = append(order, k)
 		}
 		s := byKey[k]
 		s.starts = append(s.starts, start{at: l.At, t: l.T, raw: l.Time})
 		s.pids = append(s.pids, l.PIDs...)
+		if l.PID.Known {
+			s.pids = append(s.pids, int(l.PID.V))
+		}
 	}
 	for _, k := range order {
 		s := byKey[k]
@@ -153,6 +156,18 @@ func inLogs(p *analyze.Pass) {
 		}
 		s.report(p, mean, analyze.Likely)
 	}
+}
+
+// unnumbered is the text of a line without the pids in it, which differ from start
+// to start.
+func unnumbered(l *fact.LogEvent) string {
+	text := l.Text
+	for _, pid := range append(slices.Clone(l.PIDs), int(l.PID.Or(0))) {
+		if pid > 9 {
+			text = strings.ReplaceAll(text, fmt.Sprint(pid), "N")
+		}
+	}
+	return text
 }
 
 // abnormal reports a statement that a process ended otherwise than asked for.
@@ -302,6 +317,8 @@ func (s *series) report(p *analyze.Pass, mean time.Duration, sure analyze.Confid
 		}
 		s.pids = append(s.pids, e.PIDs...)
 	}
+	slices.Sort(s.pids)
+	s.pids = slices.Compact(s.pids)
 	for _, pid := range s.pids[:min(len(s.pids), 16)] {
 		if pr := join.ProcessesOf(p).Get(s.host, pid); pr != nil {
 			f.Entities = append(f.Entities, pr.Entity())

@@ -24,8 +24,8 @@ var doc string
 func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: ID, Title: "ended by hand", Doc: doc, Severity: analyze.High,
-		Needs: []fact.Kind{"audit_event"},
-		Wants: []fact.Kind{"process", "process_table", "log_event", "log", "host_info", "socket", "command_run", "account"},
+		AnyOf: []fact.Kind{"audit_event", "command_run"},
+		Wants: []fact.Kind{"process", "process_table", "log_event", "log", "host_info", "socket", "account", "kernel_event", "counter"},
 		Run:   run,
 	}
 }
@@ -47,7 +47,50 @@ func run(_ context.Context, p *analyze.Pass) error {
 			report(p, e)
 		}
 	}
+	for _, t := range join.ToldOf(p) {
+		if t.Command != nil {
+			typed(p, t)
+		}
+	}
 	return nil
+}
+
+// typed reports an end that no audit record shows, of a process whose pid stands
+// in a command of a shell history or a recorded session.
+func typed(p *analyze.Pass, t *join.Told) {
+	c, clocks := t.Command, join.ClocksOf(p)
+	who := "somebody"
+	if c.User != "" {
+		who = "user " + c.User
+	}
+	signal := t.Signal
+	if signal == "" {
+		signal = "a signal"
+	}
+	cite := analyze.Cite(c.At, "the command as it was typed: %s", c.Text)
+	if c.Known() && c.Absolute() {
+		cite = cite.On(c.T, c.Basis, c.Precision)
+	}
+	f := analyze.Finding{
+		Subject:  t.Name,
+		Title:    fmt.Sprintf("%s was ended by hand (%s): %s typed `%s`", t.Name, signal, who, c.Text),
+		Severity: analyze.High, Confidence: analyze.Likely, From: t.At, To: t.At,
+		Evidence: []analyze.Evidence{cite}, Entities: []analyze.Entity{t.Victim.Entity()},
+		Detail: fmt.Sprintf("A log states the end of pid %d, and the command names that pid. No audit record shows the call itself, so that it is not proven that this command, and not another sender, ended it.",
+			t.Victim.PID),
+		Missing: []string{"an audit log with a rule for kill calls: it names the sender of each signal"},
+		Next:    []string{analyze.HowToCollect("audit_event")},
+		Fix:     "Ask the person why; give operators a reload or restart command that drains, and restrict who may signal the service's user.",
+	}
+	for i, l := range slices.Concat(t.Died, t.Got, t.Sent) {
+		if i < 4 {
+			f.Evidence = append(f.Evidence, join.CiteLog(clocks, l, "the end as a log saw it"))
+		}
+	}
+	if rows := t.Victim.Rows; len(rows) > 0 {
+		f.Evidence = append(f.Evidence, analyze.Cite(rows[0].At, "the target: pid %d", t.Victim.PID))
+	}
+	p.Report(f)
 }
 
 // blind reports whether a signal must be told although only the audit trail knows

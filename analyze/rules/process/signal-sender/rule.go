@@ -30,8 +30,8 @@ func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: ID, Title: "who sent the signal", Doc: doc, Severity: analyze.High,
 		After: narrower,
-		Needs: []fact.Kind{"audit_event"},
-		Wants: []fact.Kind{"process", "process_table", "log_event", "log", "host_info", "socket", "source_call"},
+		AnyOf: []fact.Kind{"audit_event", "log_event"},
+		Wants: []fact.Kind{"process", "process_table", "log", "host_info", "socket", "source_call", "command_run", "kernel_event", "counter"},
 		Run:   run,
 	}
 }
@@ -41,7 +41,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 		k := e.Root
 		switch {
 		case claimed(p, k):
-		case k.Role != join.RoleProgram:
+		case k.Role == join.RoleOperator || k.Role == join.RoleSupervisor:
 			p.Note("%s: a %s judges it", k.Tell(), map[join.SenderRole]string{join.RoleOperator: "login session", join.RoleSupervisor: "process manager"}[k.Role])
 		case !e.Known:
 			p.Note("%s: nothing but the audit trail knows the target", k.Tell())
@@ -49,6 +49,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 			report(p, e)
 		}
 	}
+	fromLogs(p)
 	return nil
 }
 
@@ -91,7 +92,12 @@ func report(p *analyze.Pass, e *join.Episode) {
 		f.Evidence = append(f.Evidence, at)
 		f.Title = fmt.Sprintf("%s (pid %d) ended its child %s by its own code (%s)", k.Sender.Name(), k.Sender.PID, target, k.Signal)
 		detail = append(detail, fmt.Sprintf("The sender's own source calls kill at %s.", at.Ref))
-	} else if own(e) {
+	} else if why := e.Reason(p); why != nil {
+		f.Evidence = append(f.Evidence, join.CiteLog(join.ClocksOf(p), why, "why it was sent: %s", short(why.Text)))
+		f.Title += fmt.Sprintf(": %q", short(why.Text))
+		f.Fix = "Find why it came to that before the sender acted; then judge whether its limit is right."
+		detail = append(detail, fmt.Sprintf("%s says why, at the time of the signal: %s", why.At.Artifact, short(why.Text)))
+	} else if own(e) || k.Role == join.RoleManager {
 		// Parents end their children all day long; only what is left broken counts.
 		f.Severity = min(f.Severity, analyze.Low)
 		f.Confidence = analyze.Likely
