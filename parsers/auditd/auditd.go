@@ -78,7 +78,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	}
 	defer f.Close()
 	r := lines.New(f, in.ID())
-	asm := &audit.Assembler{Form: "raw", Emit: func(ev fact.AuditEvent) { analyze.Emit(out, ev) }}
+	asm := &audit.Assembler{Form: "raw", Jobs: out.Jobs(), Emit: func(ev fact.AuditEvent) { analyze.Emit(out, ev) }}
 	if out.Jobs() > 1 && in.Size > parallelSize {
 		asm.Parallel()
 	}
@@ -110,16 +110,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	if ok {
 		analyze.Emit(out, trail)
 	}
-	execs, denied, others := asm.Dropped()
-	if execs > 0 {
-		out.Note("%d execve events beyond the first were counted but not kept", execs)
-	}
-	if denied > 0 {
-		out.Note("%d denied calls and file changes beyond the first were counted but not kept", denied)
-	}
-	if others > 0 {
-		out.Note("%d events that no rule reads were counted but not kept", others)
-	}
+	noteDropped(asm, out)
 	if cut {
 		out.Note("the last record is cut")
 		out.Partial()
@@ -128,4 +119,22 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 		return fmt.Errorf("read: %w", err)
 	}
 	return out.Full()
+}
+
+// noteDropped tells what was too much to keep.
+func noteDropped(asm *audit.Assembler, out *analyze.Sink) {
+	signals, execs, denied, others := asm.Dropped()
+	for _, c := range []struct {
+		n    int
+		what string
+	}{
+		{signals, "signals and changes of state"},
+		{execs, "execve events"},
+		{denied, "denied calls and file changes"},
+		{others, "events that no rule reads"},
+	} {
+		if c.n > 0 {
+			out.Note("%d earlier %s were counted but not kept", c.n, c.what)
+		}
+	}
 }

@@ -5,62 +5,95 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/parsers/auditd"
+	"github.com/culprit-dev/culprit/parsers/auditd/internal/trail"
 	"github.com/culprit-dev/culprit/parsers/parsertest"
 )
 
-// busy is a log as a busy host writes it: mostly execs and opens, some kills.
-func busy(events int) []byte {
-	var log bytes.Buffer
-	for i := range events {
-		stamp := fmt.Sprintf("audit(%d.%03d:%d)", 1700000000+i/50, i%1000, i)
-		subject := fmt.Sprintf("ppid=1 pid=%d auid=1000 uid=0 gid=0 euid=0 suid=0 fsuid=0 egid=0 sgid=0 fsgid=0 tty=(none) ses=3", 1000+i)
-		call, args := 59, "a0=55 a1=56 a2=57 a3=58"
-		switch i % 10 {
-		case 1, 2, 3:
-			call, args = 257, "a0=ffffff9c a1=56 a2=80000 a3=0"
-		case 4:
-			call, args = 62, "a0=3e8 a1=f a2=0 a3=0"
-		}
-		fmt.Fprintf(&log, "type=SYSCALL msg=%s: arch=c000003e syscall=%d success=yes exit=0 %s items=2 %s comm=\"app\" exe=\"/usr/bin/app\" key=\"k\"\n", stamp, call, args, subject)
-		fmt.Fprintf(&log, "type=CWD msg=%s: cwd=\"/srv/app\"\n", stamp)
-		fmt.Fprintf(&log, "type=PATH msg=%s: item=0 name=\"/usr/bin/app\" inode=247766 dev=fe:00 mode=0100755 ouid=0 ogid=0 rdev=00:00 nametype=NORMAL\n", stamp)
-		fmt.Fprintf(&log, "type=PROCTITLE msg=%s: proctitle=6170700031\n", stamp)
-	}
-	return log.Bytes()
+func generated(t testing.TB, o trail.Options) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, trail.Write(&b, o))
+	return b.Bytes()
 }
 
-func input(log []byte) *analyze.Input {
-	return &analyze.Input{Path: "audit.log", Size: int64(len(log)), Open: func() (io.ReadCloser, error) {
+func read(t testing.TB, log []byte, jobs int) *analyze.Facts {
+	t.Helper()
+	in := &analyze.Input{Path: "audit.log", Size: int64(len(log)), Open: func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(log)), nil
 	}}
+	f, err := analyze.Read(context.Background(), []*analyze.Input{in}, analyze.Config{Parsers: []*analyze.Parser{auditd.Parser()}, Jobs: jobs})
+	require.NoError(t, err)
+	return f
 }
 
-// TestJobs: decoding on a second goroutine changes nothing.
+// TestJobs: more goroutines change nothing.
 func TestJobs(t *testing.T) {
-	log := busy(20000)
-	read := func(jobs int) string {
-		f, err := analyze.Read(context.Background(), []*analyze.Input{input(log)}, analyze.Config{Parsers: []*analyze.Parser{auditd.Parser()}, Jobs: jobs})
-		if err != nil {
-			t.Fatal(err)
-		}
+	log := generated(t, trail.Options{Lines: 150_000, Enriched: true, Node: "web-1"})
+	facts := func(jobs int) string {
+		f := read(t, log, jobs)
 		return fmt.Sprint(f.Artifacts) + string(parsertest.Lines(t, f.Store))
 	}
-	if one, four := read(1), read(4); one != four {
-		t.Errorf("facts differ: %d bytes of them with one job, %d with four", len(one), len(four))
+	one := facts(1)
+	for _, jobs := range []int{2, 3, 8} {
+		if n := facts(jobs); n != one {
+			t.Errorf("facts differ: %d bytes of them with one job, %d with %d", len(one), len(n), jobs)
+		}
 	}
+}
+
+// TestLatest: of too many events the latest are kept, and the programs of those
+// that a signal was about.
+func TestLatest(t *testing.T) {
+	exec := func(n, ppid, pid int, program string) string {
+		return fmt.Sprintf(`type=SYSCALL msg=audit(1795000000.%03d:%d): arch=c000003e syscall=59 success=yes exit=0 a0=1 a1=2 a2=3 a3=4 items=2 ppid=%d pid=%d auid=1000 uid=0 gid=0 euid=0 suid=0 fsuid=0 egid=0 sgid=0 fsgid=0 tty=(none) ses=3 comm="%s" exe="/usr/bin/%s" key="exec"`+"\n",
+			n%1000, n, ppid, pid, program, program)
+	}
+	var log bytes.Buffer
+	log.WriteString(exec(1, 900, 901, "watchdog"))
+	log.WriteString(exec(2, 901, 902, "pkill"))
+	log.WriteString(exec(3, 1, 903, "server"))
+	log.WriteString(exec(4, 1, 904, "bystander"))
+	log.WriteString(`type=SYSCALL msg=audit(1795000000.000:30000): arch=c000003e syscall=62 success=yes exit=0 a0=387 a1=f a2=0 a3=0 items=0 ppid=901 pid=902 auid=1000 uid=0 gid=0 euid=0 suid=0 fsuid=0 egid=0 sgid=0 fsgid=0 tty=(none) ses=3 comm="pkill" exe="/usr/bin/pkill" key="kill"` + "\n")
+	log.WriteString(`type=OBJ_PID msg=audit(1795000000.000:30000): opid=903 oauid=-1 ouid=0 oses=-1 ocomm="server"` + "\n")
+	for n := range 20_000 {
+		log.WriteString(exec(40_000+n, 1, 10_000+n, "job"))
+	}
+
+	f := read(t, log.Bytes(), 1)
+	programs := map[string]int{}
+	var order []int
+	for e := range fact.All[fact.AuditEvent](f.Store.View("test", "audit_event")) {
+		programs[e.Comm]++
+		order = append(order, e.At.Line)
+	}
+	assert.Equal(t, 1, programs["watchdog"])
+	assert.Equal(t, 2, programs["pkill"], "its execve and its kill")
+	assert.Equal(t, 1, programs["server"])
+	assert.Zero(t, programs["bystander"])
+	assert.InDelta(t, 8<<10, programs["job"], 200)
+	assert.True(t, slices.IsSorted(order))
+	assert.Equal(t, 20_006, order[len(order)-1])
+	assert.Len(t, f.Artifacts[0].Issues, 1)
 }
 
 func BenchmarkParse(b *testing.B) {
-	log := busy(20000)
-	b.SetBytes(int64(len(log)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := analyze.Read(context.Background(), []*analyze.Input{input(log)}, analyze.Config{Parsers: []*analyze.Parser{auditd.Parser()}}); err != nil {
-			b.Fatal(err)
-		}
+	log := generated(b, trail.Options{Lines: 100_000})
+	for _, jobs := range []int{1, 2} {
+		b.Run(fmt.Sprintf("jobs=%d", jobs), func(b *testing.B) {
+			b.SetBytes(int64(len(log)))
+			b.ReportAllocs()
+			for b.Loop() {
+				read(b, log, jobs)
+			}
+		})
 	}
 }

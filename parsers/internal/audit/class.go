@@ -1,6 +1,9 @@
 package audit
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // class is why an event is decoded, and with it how many of its kind are kept.
 type class int
@@ -8,7 +11,7 @@ type class int
 const (
 	classOther   class = iota // nothing special
 	classSignal               // a call of the kill family that succeeded, not signal 0
-	classProbe                // signal 0, or a kill that failed
+	classProbe                // signal 0, one that ends nothing, or a kill that failed
 	classExec                 // execve
 	classDenied               // a call that failed with EACCES or EPERM, an AVC
 	classChange               // a file was made, renamed, removed, or its attributes changed
@@ -17,23 +20,6 @@ const (
 	classState                // login, service, daemon and configuration records
 	classes
 )
-
-// limit is how many events of a class are kept, 0 for all.
-func (c class) limit() int {
-	switch c {
-	case classSignal, classState:
-		return 0
-	case classExec:
-		return keepExecs
-	case classSession:
-		return keepSessions
-	case classDenied, classChange:
-		return keepDenied
-	case classProbe:
-		return keepProbes
-	}
-	return keepOthers
-}
 
 type callKey struct {
 	arch [8]byte
@@ -44,10 +30,10 @@ type callKey struct {
 func (a *Assembler) classify(g *group) class {
 	call := g.find("SYSCALL")
 	if call == nil {
-		return classifyRecord(g.recs[0].kind)
+		return classifyRecord(g.kind(g.recs[0]))
 	}
 	for i := range g.recs {
-		switch k := g.recs[i].kind; k {
+		switch k := g.kind(g.recs[i]); string(k) {
 		case "SYSCALL", "PATH", "CWD", "PROCTITLE", "EXECVE", "OBJ_PID", "SOCKADDR", "BPRM_FCAPS":
 		default:
 			if c := classifyRecord(k); c != classOther {
@@ -74,8 +60,10 @@ func (a *Assembler) classify(g *group) class {
 		}
 	}
 	switch {
-	case c == classSignal && (failed || a.signalZero(g, body)):
+	case c == classSignal && (failed || harmless(body)):
 		return classProbe
+	case c == classExec && bytes.Equal(rawField(body, "comm="), []byte(`"auditctl"`)):
+		return classState // it may have loaded a rule
 	case c == classExec && failed, c == classChange && failed:
 		return classOther
 	}
@@ -162,20 +150,29 @@ func openForWriting(body []byte) bool {
 	return n&3 != 0
 }
 
-// signalZero reports whether a call of the kill family only probes.
-func (a *Assembler) signalZero(g *group, body []byte) bool {
+// harmless reports whether a call of the kill family sends a signal that ends no
+// process: 0 only probes, and runtimes send themselves some by the thousand (Go
+// preempts with SIGURG, the C library uses the first real-time signals).
+func harmless(body []byte) bool {
 	arch, call := rawField(body, "arch="), rawField(body, "syscall=")
 	pos, ok := killCalls[syscallName(archName(string(arch)), string(call))]
 	if !ok {
 		return false
 	}
-	v := rawField(body, [...]string{"a0=", "a1=", "a2="}[pos.signal])
-	return string(v) == "0" || string(v) == "0x0" || string(v) == "SIG0"
+	v := string(rawField(body, [...]string{"a0=", "a1=", "a2="}[pos.signal]))
+	if n, ok := argument(v); ok {
+		v = signalName(int64(n))
+	}
+	switch v {
+	case "0", "SIG0", "SIGCHLD", "SIGCONT", "SIGURG", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO", "32", "33":
+		return true
+	}
+	return strings.HasPrefix(v, "SIGRT")
 }
 
 // classifyRecord is the class of an event by a record that makes it special.
-func classifyRecord(kind string) class {
-	switch kind {
+func classifyRecord(kind []byte) class {
+	switch string(kind) {
 	case "USER_START", "USER_END", "USER_AUTH", "USER_LOGOUT":
 		return classSession
 	case "LOGIN", "USER_LOGIN", "USER_CMD", "USER_ROLE_CHANGE",

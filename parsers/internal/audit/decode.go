@@ -2,21 +2,74 @@ package audit
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/elastic/go-libaudit/v2/auparse"
 )
 
+// decodeBatch is how many events are decoded before they are emitted.
+const decodeBatch = 4096
+
+// decode emits events in their order; they are decoded on up to Jobs goroutines.
+func (a *Assembler) decode(groups []*group) {
+	events := make([]fact.AuditEvent, min(len(groups), decodeBatch))
+	jobs := min(max(a.Jobs, 1), max(1, len(groups)/64))
+	names := make([]interner, jobs)
+	for i := range names {
+		names[i] = interner{}
+	}
+	for batch := range slices.Chunk(groups, decodeBatch) {
+		share := (len(batch) + jobs - 1) / jobs
+		each(jobs, func(job int) {
+			for i := job * share; i < min(len(batch), (job+1)*share); i++ {
+				d := decoder{a: a, g: batch[i], names: names[job]}
+				d.run()
+				events[i] = d.ev
+			}
+		})
+		for i := range batch {
+			a.trail.learn(&events[i])
+			a.Emit(events[i])
+			batch[i] = nil
+		}
+	}
+}
+
+// each runs do for 0 to n-1 at a time. A panic of one becomes the caller's.
+func each(n int, do func(int)) {
+	if n == 1 {
+		do(0)
+		return
+	}
+	var wait sync.WaitGroup
+	panics := make([]any, n)
+	for i := range n {
+		wait.Go(func() {
+			defer func() { panics[i] = recover() }()
+			do(i)
+		})
+	}
+	wait.Wait()
+	for _, p := range panics {
+		if p != nil {
+			panic(p)
+		}
+	}
+}
+
 // decoder turns the records of one event into a fact.
 type decoder struct {
-	a    *Assembler
-	g    *group
-	ev   fact.AuditEvent
-	argv []string // from EXECVE
-	argc int
-	long map[int]*strings.Builder // arguments that came in pieces
+	a     *Assembler
+	g     *group
+	names interner
+	ev    fact.AuditEvent
+	argv  []string // from EXECVE
+	argc  int
+	long  map[int]*strings.Builder // arguments that came in pieces
 }
 
 // maxText bounds the text kept of a record without a system call.
@@ -30,22 +83,22 @@ func (d *decoder) run() {
 	}
 	ev.Time = stampTime(g.key.stamp, basis)
 	ev.Node, ev.Serial = g.key.node, g.key.serial
-	ev.At = g.recs[0].at
+	ev.At = d.a.ref(g.recs[0])
 	ev.Types = make([]string, len(g.recs))
 	for i, r := range g.recs {
-		ev.Types[i] = r.kind
-		if r.kind == "SYSCALL" && ev.Types[0] != "SYSCALL" {
-			ev.At = r.at
+		ev.Types[i] = d.names.of(g.kind(r))
+		if ev.Types[i] == "SYSCALL" && ev.Types[0] != "SYSCALL" {
+			ev.At = d.a.ref(r)
 		}
 	}
 	var title []byte
-	for _, r := range g.recs {
+	for i, r := range g.recs {
 		body := g.body(r)
-		switch r.kind {
+		switch kind := ev.Types[i]; kind {
 		case "SYSCALL":
 			d.each(body, d.syscall)
 		case "OBJ_PID":
-			d.target(body, r.at)
+			d.target(body, d.a.ref(r))
 		case "EXECVE":
 			d.execve(body)
 		case "PATH":
@@ -53,7 +106,7 @@ func (d *decoder) run() {
 		case "CWD":
 			d.each(body, func(f field) {
 				if string(f.key) == "cwd" {
-					ev.Cwd = d.a.names.of(hexText(f))
+					ev.Cwd = d.names.of(hexText(f))
 				}
 			})
 		case "PROCTITLE":
@@ -66,7 +119,7 @@ func (d *decoder) run() {
 			d.sockaddr(body)
 		case "BPRM_FCAPS", "FD_PAIR", "MMAP", "CAPSET", "IPC", "MQ_OPEN":
 		default:
-			d.statement(r.kind, body)
+			d.statement(kind, body)
 		}
 	}
 	d.finishArgs(title)
@@ -87,9 +140,9 @@ func (d *decoder) syscall(f field) {
 	ev, v := &d.ev, f.value
 	switch string(f.key) {
 	case "arch":
-		ev.Arch = archName(d.a.names.of(v))
+		ev.Arch = archName(d.names.of(v))
 	case "syscall":
-		ev.Syscall = syscallName(ev.Arch, d.a.names.of(v))
+		ev.Syscall = syscallName(ev.Arch, d.names.of(v))
 	case "success":
 		switch string(v) {
 		case "yes":
@@ -98,13 +151,13 @@ func (d *decoder) syscall(f field) {
 			ev.Success = fact.Some(false)
 		}
 	case "exit":
-		ev.Exit = d.a.names.of(v)
+		ev.Exit = d.names.of(v)
 		ev.Errno = errnoName(ev.Exit)
 	case "a0", "a1", "a2", "a3":
 		ev.Args[f.key[1]-'0'] = string(v)
 	case "SYSCALL":
 		if _, err := strconv.Atoi(ev.Syscall); err == nil && len(v) > 0 && v[0] > '9' {
-			ev.Syscall = d.a.names.of(v)
+			ev.Syscall = d.names.of(v)
 		}
 	default:
 		d.subject(f)
@@ -122,36 +175,36 @@ func (d *decoder) subject(f field) {
 	case "auid":
 		ev.AUID = id(v)
 		if d.g.interpreted && !ev.AUID.Known && string(v) != "unset" {
-			ev.AUIDName = d.a.names.of(v)
+			ev.AUIDName = d.names.of(v)
 		}
 	case "uid":
 		ev.UID = id(v)
 		if d.g.interpreted && !ev.UID.Known && string(v) != "unset" {
-			ev.UIDName = d.a.names.of(v)
+			ev.UIDName = d.names.of(v)
 		}
 	case "AUID":
 		if ev.AUID.Known {
-			ev.AUIDName = enrichedName(d.a.names.of(v))
+			ev.AUIDName = enrichedName(d.names.of(v))
 		}
 	case "UID":
 		if ev.UID.Known {
-			ev.UIDName = enrichedName(d.a.names.of(v))
+			ev.UIDName = enrichedName(d.names.of(v))
 		}
 	case "ses":
 		ev.Session = id(v)
 	case "tty", "terminal":
-		if s := d.a.names.of(v); s != "(none)" && s != "?" {
+		if s := d.names.of(v); s != "(none)" && s != "?" {
 			ev.TTY = strings.TrimPrefix(s, "/dev/")
 		}
 	case "comm":
-		ev.Comm = d.a.names.of(hexText(f))
+		ev.Comm = d.names.of(hexText(f))
 	case "exe":
 		if e := hexText(f); string(e) != "?" {
-			ev.Exe = d.a.names.of(e)
+			ev.Exe = d.names.of(e)
 		}
 	case "key":
 		if k := hexText(f); len(k) > 0 && string(k) != "(null)" {
-			ev.Key = d.a.names.of(bytes.ReplaceAll(k, []byte{1}, []byte(",")))
+			ev.Key = d.names.of(bytes.ReplaceAll(k, []byte{1}, []byte(",")))
 		}
 	}
 }
@@ -176,7 +229,7 @@ func (d *decoder) target(body []byte, at fact.Ref) {
 		case "oses":
 			t.Session = id(f.value)
 		case "ocomm":
-			t.Comm = d.a.names.of(hexText(f))
+			t.Comm = d.names.of(hexText(f))
 		}
 	})
 	if t.PID != 0 {
@@ -188,17 +241,17 @@ func (d *decoder) path(body []byte) {
 	var name, kind string
 	if !d.g.interpreted {
 		// The commonest record by far: two of its fifteen fields are wanted.
-		name = d.a.names.of(hexText(textField(body, "name=")))
-		if kind = d.a.names.of(rawField(body, "nametype=")); kind == "" {
-			kind = d.a.names.of(rawField(body, "objtype="))
+		name = d.names.of(hexText(textField(body, "name=")))
+		if kind = d.names.of(rawField(body, "nametype=")); kind == "" {
+			kind = d.names.of(rawField(body, "objtype="))
 		}
 	} else {
 		d.each(body, func(f field) {
 			switch string(f.key) {
 			case "name":
-				name = d.a.names.of(f.value)
+				name = d.names.of(f.value)
 			case "nametype", "objtype":
-				kind = d.a.names.of(f.value)
+				kind = d.names.of(f.value)
 			}
 		})
 	}

@@ -1,48 +1,42 @@
 package audit
 
 import (
-	"strings"
-
 	"github.com/culprit-dev/culprit/analyze/fact"
 )
 
-// Limits of what an assembler keeps. They bound its memory, not its counting.
+// Limits of what an assembler holds. They bound its memory, not its counting.
 const (
 	maxOpen       = 4096    // events waiting for further records
 	maxEventBytes = 1 << 20 // records of one event beyond this are dropped
 	waitSeconds   = 2       // as auditd's end_of_event_timeout
-
-	keepExecs  = 8 << 10
-	keepDenied = 8 << 10
-	keepProbes = 4 << 10
-	keepOthers = 4 << 10
-
-	keepSessions = 4 << 10
 )
 
 // Assembler groups records into events and decodes those that rules use. It is
 // used by one goroutine.
 type Assembler struct {
-	// Emit receives the events that are kept, in the order of their first records.
+	// Emit receives the events that are kept, in the order of their first records,
+	// when the assembler is closed.
 	Emit func(fact.AuditEvent)
 	// Form is the trail's form unless the records say otherwise.
 	Form string
+	// Jobs is how many goroutines may work for it, default 1. What it emits does
+	// not depend on it.
+	Jobs int
 
 	// Grouping: used by Add and Close.
-	open  map[groupKey]*group
-	queue []*group // open and finished events by first record
-	head  int      // first one still waiting
-	free  []*group
-	last  *group
-	kinds interner
-	pipe  *pipe // nil: events are decoded where they are grouped
+	artifact fact.ID
+	open     map[groupKey]*group
+	queue    []*group // open and finished events by first record
+	head     int      // first one still waiting
+	free     []*group
+	last     *group
+	nodes    interner
+	pipe     *pipe // nil: events are judged where they are grouped
 
-	// Decoding: used by finish, on the pipe's goroutine if there is one.
-	names interner
+	// Judging: used by finish, on the pipe's goroutine if there is one.
 	calls map[callKey]class
 	trail trail
-	kept  [classes]int
-	lost  [classes]int // seen beyond what is kept
+	keep  keeper
 }
 
 type groupKey struct {
@@ -54,31 +48,43 @@ type groupKey struct {
 // group is one event whose records are being collected. Its buffers are reused.
 type group struct {
 	key         groupKey
+	seq         int // of its first record among those of all events
 	buf         []byte
 	recs        []rec
 	interpreted bool
 	done        bool
+	pinned      bool // an execve of a process that a signal is about
+	pid, ppid   int  // of an execve that is kept
 }
 
+// rec is where a record's type and body stand in the group's buffer, and where it
+// stands in the artifact. It holds no pointers: thousands are kept.
 type rec struct {
-	kind       string // record type, interned
-	start, end int
-	at         fact.Ref
+	kind, start, end int32
+	bytes            int32
+	line             int
+	offset           int64
 }
 
 // small groups are used again; one that held a monster is left to the collector.
 func (g *group) small() bool { return cap(g.buf) <= 64<<10 }
 
+func (g *group) kind(r rec) []byte { return g.buf[r.kind:r.start] }
 func (g *group) body(r rec) []byte { return g.buf[r.start:r.end] }
 
 // find returns the first record of a type.
 func (g *group) find(kind string) *rec {
 	for i := range g.recs {
-		if g.recs[i].kind == kind {
+		if string(g.kind(g.recs[i])) == kind {
 			return &g.recs[i]
 		}
 	}
 	return nil
+}
+
+// ref is where a record stands.
+func (a *Assembler) ref(r rec) fact.Ref {
+	return fact.Ref{Artifact: a.artifact, Line: r.line, Offset: r.offset, Len: int(r.bytes)}
 }
 
 // Add takes one record that stands at a position.
@@ -86,26 +92,31 @@ func (a *Assembler) Add(r Record, at fact.Ref) {
 	if a.open == nil {
 		a.open = map[groupKey]*group{}
 		a.calls = map[callKey]class{}
-		a.names, a.kinds = interner{}, interner{}
+		a.nodes = interner{}
+		a.artifact = at.Artifact
 		a.trail.init(at)
+		a.keep.init()
 	}
 	g := a.last
 	stamp := r.Sec*1000 + r.Milli
 	if g == nil || g.done || g.key.serial != r.Serial || g.key.stamp != stamp || g.key.node != string(r.Node) {
-		g = a.group(groupKey{a.kinds.of(r.Node), stamp, r.Serial})
+		g = a.group(groupKey{a.nodes.of(r.Node), stamp, r.Serial})
 		g.interpreted = r.Interpreted
 	}
 	a.last = g
-	kind := a.kinds.of(r.Type)
-	if c := kind[0]; c >= '0' && c <= '9' || c == 'U' && strings.HasPrefix(kind, "UNKNOWN[") {
-		kind = typeName(r.Type)
+	kind := r.Type
+	if c := kind[0]; c >= '0' && c <= '9' || c == 'U' {
+		kind = []byte(typeName(kind))
 	}
-	if kind == "EOE" {
+	if string(kind) == "EOE" {
 		g.done = true
-	} else if len(g.buf)+len(r.Body) <= maxEventBytes {
-		start := len(g.buf)
+	} else if len(g.buf)+len(kind)+len(r.Body) <= maxEventBytes {
+		at := rec{kind: int32(len(g.buf)), bytes: int32(at.Len), line: at.Line, offset: at.Offset}
+		g.buf = append(g.buf, kind...)
+		at.start = int32(len(g.buf))
 		g.buf = append(g.buf, r.Body...)
-		g.recs = append(g.recs, rec{kind, start, len(g.buf), at})
+		at.end = int32(len(g.buf))
+		g.recs = append(g.recs, at)
 	}
 	a.flush(false, stamp)
 }
@@ -121,7 +132,7 @@ func (a *Assembler) group(key groupKey) *group {
 	}
 	if n := len(a.free); n > 0 {
 		g, a.free = a.free[n-1], a.free[:n-1]
-		g.buf, g.recs, g.done = g.buf[:0], g.recs[:0], false
+		*g = group{buf: g.buf[:0], recs: g.recs[:0]}
 	} else {
 		g = &group{}
 	}
@@ -166,8 +177,8 @@ func (a *Assembler) flush(all bool, now int64) {
 	}
 }
 
-// Close hands on what is open and returns what the log covers. ok is false when
-// there was no record at all.
+// Close emits the events that are kept and returns what the log covers. ok is
+// false when there was no record at all.
 func (a *Assembler) Close() (t fact.AuditTrail, ok bool) {
 	a.flush(true, 0)
 	if a.pipe != nil {
@@ -176,39 +187,24 @@ func (a *Assembler) Close() (t fact.AuditTrail, ok bool) {
 	if a.open == nil {
 		return t, false
 	}
+	kept := a.keep.all()
+	a.decode(kept)
 	t = a.trail.fact()
 	if t.Form == "" {
 		t.Form = a.Form
 	}
-	for _, n := range a.kept {
-		t.Kept += n
-	}
+	t.Kept = len(kept)
 	return t, true
 }
 
 // Filtered says that the records are what a search selected: gaps mean nothing.
 func (a *Assembler) Filtered() { a.trail.filtered = true }
 
-// Dropped says, by class, how many events that a rule could have used were only
-// counted because there were too many of them.
-func (a *Assembler) Dropped() (execs, denied, others int) {
-	return a.lost[classExec], a.lost[classDenied] + a.lost[classChange], a.lost[classOther] + a.lost[classProbe] + a.lost[classSession]
-}
-
-// finish classifies a complete event and decodes it if it is kept.
+// finish judges a complete event.
 func (a *Assembler) finish(g *group) {
 	c := a.classify(g)
-	a.trail.count(g, c)
-	limit := c.limit()
-	if limit > 0 && a.kept[c] >= limit {
-		a.lost[c]++
-		return
-	}
-	a.kept[c]++
-	d := decoder{a: a, g: g}
-	d.run()
-	a.trail.learn(&d.ev)
-	a.Emit(d.ev)
+	a.trail.count(a, g, c)
+	a.keep.put(g, c)
 }
 
 // interner keeps one copy of strings that repeat in most records.

@@ -1,7 +1,7 @@
 package audit
 
-// pipe decodes events on a goroutine of its own while the next ones are grouped.
-// Events keep their order; Emit is called on that goroutine, one at a time.
+// pipe judges events on a goroutine of its own while the next ones are grouped, in
+// their order.
 type pipe struct {
 	full  chan []*group
 	empty chan []*group
@@ -10,12 +10,11 @@ type pipe struct {
 	panic any // what the goroutine panicked with; close panics with it again
 }
 
-// batchSize keeps the cost of a channel operation small against decoding.
+// batchSize keeps the cost of a channel operation small against judging.
 const batchSize = 128
 
-// Parallel makes the assembler decode on a second goroutine, which ends in Close.
-// Close must then be called, and nothing else may be emitted to the sink before
-// it returns.
+// Parallel makes the assembler judge events on a second goroutine, which ends in
+// Close. Close must then be called.
 func (a *Assembler) Parallel() {
 	p := &pipe{full: make(chan []*group, 4), empty: make(chan []*group, 16), done: make(chan struct{})}
 	a.pipe = p

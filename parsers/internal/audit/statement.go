@@ -14,19 +14,19 @@ func (d *decoder) statement(kind string, body []byte) {
 		text, _, _ := bytes.Cut(body, []byte{enrichment})
 		ev.Text = strings.ToValidUTF8(string(text[:min(len(text), maxText)]), "\uFFFD")
 	}
-	if classifyRecord(kind) == classDenied {
+	if classifyRecord([]byte(kind)) == classDenied {
 		ev.Op, ev.Result = denial(body)
 	}
 	d.each(body, func(f field) {
 		switch string(f.key) {
 		case "op", "operation":
-			ev.Op = d.a.names.of(hexText(f))
+			ev.Op = d.names.of(hexText(f))
 		case "res", "result":
 			ev.Result = result(string(f.value))
 		case "apparmor":
 			ev.Result = strings.ToLower(string(f.value))
 		case "unit":
-			ev.Unit = d.a.names.of(hexText(f))
+			ev.Unit = d.names.of(hexText(f))
 		case "acct":
 			ev.Acct = string(hexText(f))
 		case "addr":
@@ -49,7 +49,7 @@ func (d *decoder) statement(kind string, body []byte) {
 				ev.Signal = string(f.value)
 			}
 		case "name", "path":
-			if classifyRecord(kind) == classDenied {
+			if classifyRecord([]byte(kind)) == classDenied {
 				ev.Paths = append(ev.Paths, string(hexText(f)))
 				ev.PathTypes = append(ev.PathTypes, "NORMAL")
 			}

@@ -44,7 +44,7 @@ const (
 func (t *trail) init(at fact.Ref) { t.at = at }
 
 // count notes a complete event.
-func (t *trail) count(g *group, c class) {
+func (t *trail) count(a *Assembler, g *group, c class) {
 	t.events++
 	stamp := g.key.stamp
 	if t.events == 1 || stamp < t.first {
@@ -69,8 +69,8 @@ func (t *trail) count(g *group, c class) {
 		t.execRule = true
 	}
 	// The daemon numbers its own records from a random start.
-	if kind := g.recs[0].kind; !strings.HasPrefix(kind, "DAEMON_") {
-		t.serial(g.key, g.recs[0].at)
+	if !bytes.HasPrefix(g.kind(g.recs[0]), []byte("DAEMON_")) {
+		t.serial(g.key, a.ref(g.recs[0]))
 	}
 }
 
