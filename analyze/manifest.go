@@ -32,6 +32,9 @@ type Manifest struct {
 type HostRule struct {
 	Prefix, Host string
 	Zone         *time.Location
+	// Clock is what is added to the host's times to get the right ones, nil if
+	// nobody measured it.
+	Clock *time.Duration
 }
 
 // FileRule names the parser or the host of one artifact.

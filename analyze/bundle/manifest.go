@@ -32,9 +32,10 @@ type manifestFile struct {
 }
 
 type manifestHost struct {
-	Path string `yaml:"path"`
-	Name string `yaml:"name"`
-	Zone zone   `yaml:"zone"`
+	Path  string `yaml:"path"`
+	Name  string `yaml:"name"`
+	Zone  zone   `yaml:"zone"`
+	Clock *shift `yaml:"clock"`
 }
 
 type manifestPart struct {
@@ -182,7 +183,7 @@ func (f *manifestFile) manifest(at *analyze.Input) *analyze.Manifest {
 		m.Hosts = append(m.Hosts, analyze.HostRule{Prefix: dir, Host: f.Host})
 	}
 	for _, h := range f.Hosts {
-		m.Hosts = append(m.Hosts, analyze.HostRule{Prefix: dir + h.Path, Host: h.Name, Zone: h.Zone.Location})
+		m.Hosts = append(m.Hosts, analyze.HostRule{Prefix: dir + h.Path, Host: h.Name, Zone: h.Zone.Location, Clock: (*time.Duration)(h.Clock)})
 	}
 	for _, e := range f.Expected {
 		e.Ref.Artifact = at.ID()
@@ -192,6 +193,19 @@ func (f *manifestFile) manifest(at *analyze.Input) *analyze.Manifest {
 		m.Files = append(m.Files, analyze.FileRule{Path: dir + p.Path, Parser: p.Parser, Host: p.Host})
 	}
 	return m
+}
+
+// shift is a difference of clocks: "-3m12s".
+type shift time.Duration
+
+// UnmarshalYAML implements yaml.NodeUnmarshaler.
+func (s *shift) UnmarshalYAML(n ast.Node) error {
+	d, err := time.ParseDuration(n.GetToken().Value)
+	if err != nil {
+		return at(n, fmt.Errorf("%q is no difference of clocks such as -3m12s", n.GetToken().Value))
+	}
+	*s = shift(d)
+	return nil
 }
 
 // moment is a time with its zone.

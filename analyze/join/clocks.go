@@ -41,7 +41,8 @@ type Pair struct {
 
 // Clocks holds the clock of each artifact.
 type Clocks struct {
-	of map[fact.ID]Clock
+	of    map[fact.ID]Clock
+	skews *skews
 }
 
 var clocks = analyze.Derived[*Clocks]{
@@ -63,13 +64,36 @@ func (c *Clocks) UTC(id fact.ID, t fact.Time) (at time.Time, uncertainty time.Du
 	case !t.Known():
 		return time.Time{}, 0, false
 	case t.Absolute():
-		return t.T.UTC(), t.Precision, true
+		return t.T.Add(c.Skew(id)).UTC(), t.Precision, true
 	}
 	k, have := c.of[id]
 	if !have || !k.Known {
 		return time.Time{}, 0, false
 	}
-	return t.T.Add(k.Offset).UTC(), max(k.Uncertainty, t.Precision), true
+	return t.T.Add(k.Offset + c.Skew(id)).UTC(), max(k.Uncertainty, t.Precision), true
+}
+
+// Skew is what is added to the times of an artifact because its host's clock is off
+// the bundle's; zero if it is not, or if that is not known.
+func (c *Clocks) Skew(id fact.ID) time.Duration {
+	if k := c.skews.byName[c.skews.of[id]]; k != nil && k.Known && k.Offset.Abs() > apart {
+		return k.Offset
+	}
+	return 0
+}
+
+// Skews are the clocks of a bundle of several hosts, without the reference.
+func (c *Clocks) Skews() []*Skew { return c.skews.list }
+
+// Aligned reports whether the times of two artifacts can be compared: they are of
+// one clock, or evidence says how far the two are apart.
+func (c *Clocks) Aligned(a, b fact.ID) bool {
+	x, y := c.skews.of[a], c.skews.of[b]
+	known := func(name string) bool {
+		k := c.skews.byName[name]
+		return k == nil || k.Known
+	}
+	return x == y || known(x) && known(y)
 }
 
 // Date puts a time on evidence, if it can be converted.
@@ -90,6 +114,7 @@ type event struct {
 	at   fact.Ref
 	t    time.Time
 	keys []string
+	wall bool // t is a wall clock without a zone
 }
 
 // clockStep is the step of time zones: every offset in use is a multiple of it.
@@ -103,8 +128,11 @@ const pairTolerance = 2 * time.Second
 const maxClockEvents = 2000
 
 func buildClocks(p *analyze.Pass) *Clocks {
-	c := &Clocks{of: map[fact.ID]Clock{}}
-	local, known := clockEvents(p)
+	c := &Clocks{of: map[fact.ID]Clock{}, skews: buildSkews(p)}
+	local, known := clockEvents(p, c)
+	if len(local) == 0 {
+		return c
+	}
 	index := map[string][]event{}
 	for _, e := range known {
 		for _, k := range e.keys {
@@ -118,16 +146,18 @@ func buildClocks(p *analyze.Pass) *Clocks {
 	zones := hostZones(p, h)
 	ends := lastTimes(p)
 	for _, id := range slices.Sorted(maps.Keys(local)) {
-		c.of[id] = findClock(id, local[id], index, zones[h.OfArtifact(id)], ends[id], p)
+		c.of[id] = findClock(id, local[id], index, zones[h.OfArtifact(id)], ends[id], manifestZone(p.Manifest, id, h.OfArtifact(id)))
 	}
 	return c
 }
 
 // findClock tries, in this order: what the user says, events that stand in
 // another artifact too, the zone the host states, the archive's file time.
-func findClock(id fact.ID, events []event, index map[string][]event, zones []zone, end fileEnd, p *analyze.Pass) Clock {
-	if p.Manifest != nil && p.Manifest.Zone != nil && len(events) > 0 {
-		_, off := events[0].t.In(p.Manifest.Zone).Zone()
+func findClock(id fact.ID, events []event, index map[string][]event, zones []zone, end fileEnd, said *time.Location) Clock {
+	if said != nil && len(events) > 0 {
+		t := events[0].t
+		// The wall clock's fields are kept as if they were UTC.
+		_, off := time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, said).Zone()
 		return Clock{Offset: -time.Duration(off) * time.Second, Known: true, Basis: fact.LocalZone, Why: "the zone given for the bundle", Uncertainty: time.Second}
 	}
 	paired := pairClock(events, index)
@@ -198,104 +228,28 @@ func pairClock(events []event, index map[string][]event) Clock {
 	}
 }
 
-// clockEvents lists what artifacts without a zone date, and what others do.
-func clockEvents(p *analyze.Pass) (local map[fact.ID][]event, known []event) {
-	local = map[fact.ID][]event{}
-	add := func(at fact.Ref, t fact.Time, keys []string) {
-		switch {
-		case !t.Known():
-		case t.Absolute():
-			if len(keys) > 0 {
-				known = append(known, event{at, t.T, keys})
-			}
-		default:
-			local[at.Artifact] = append(local[at.Artifact], event{at, t.T, keys})
-		}
-	}
-	for e := range fact.All[fact.LogEvent](p.Facts) {
-		add(e.At, e.Time, logKeys(e))
-	}
-	for e := range fact.All[fact.KernelEvent](p.Facts) {
-		var keys []string
-		if e.PID > 0 {
-			keys = append(keys, fmt.Sprintf("the end of pid %d", e.PID))
-		}
-		add(e.At, e.Time, keys)
-	}
-	for e := range fact.All[fact.AuditEvent](p.Facts) {
-		if e.Signal == "" || e.Signal == "0" {
-			continue
-		}
-		keys := []string{e.Signal}
-		for _, t := range e.Targets {
-			keys = append(keys, fmt.Sprintf("%s to pid %d", e.Signal, t.PID), fmt.Sprintf("the end of pid %d", t.PID))
-		}
-		add(e.At, e.Time, keys)
-	}
-	for f := range fact.All[fact.Flow](p.Facts) {
-		flowEvents(f, add)
-	}
-	return local, known
-}
-
-// logKeys are what a log line has in common with records of the same event.
-func logKeys(e *fact.LogEvent) []string {
-	var keys []string
-	if e.Signal != "" {
-		keys = append(keys, e.Signal)
-		for _, pid := range e.PIDs {
-			keys = append(keys, fmt.Sprintf("%s to pid %d", e.Signal, pid))
-		}
-	}
-	if slices.Contains(e.Signs, fact.SignStop) {
-		for _, pid := range e.PIDs {
-			keys = append(keys, fmt.Sprintf("the end of pid %d", pid))
-		}
-	}
-	if e.Errno != "" || slices.Contains(e.Signs, fact.SignConnect) {
-		for _, a := range e.Addresses {
-			if ephemeral(a) {
-				keys = append(keys, "connection of "+a)
-			}
-		}
-		if e.Errno != "" {
-			keys = append(keys, e.Errno)
-		}
-	}
-	return keys
-}
-
-func flowEvents(f *fact.Flow, add func(fact.Ref, fact.Time, []string)) {
-	at := func(t time.Time) fact.Time { return fact.Time{T: t, Basis: fact.Epoch} }
-	if ephemeral(f.Client) {
-		add(f.At, at(f.First), []string{"connection of " + f.Client})
-	}
-	for i, r := range f.Resets {
-		if i == 4 {
-			break
-		}
-		keys := []string{"ECONNRESET"}
-		if r.State == "syn_sent" {
-			keys = []string{"ECONNREFUSED"}
-		}
-		if ephemeral(f.Client) {
-			keys = append(keys, "connection of "+f.Client)
-		}
-		add(f.Frame(r.Frame), at(r.Time), keys)
-	}
-}
-
-// ephemeral reports whether an address has a port that a kernel picks, so that it
-// names one connection and not a service.
-func ephemeral(addr string) bool {
-	ap, ok := ParseAddrPort(addr)
-	return ok && ap.Port() >= 32768
-}
-
 // zone is what a host says of its own zone.
 type zone struct {
 	offset time.Duration // east of UTC
 	at     fact.Ref
+}
+
+// manifestZone is the zone that the manifest gives for an artifact: its host's,
+// else the bundle's, nil if none.
+func manifestZone(m *analyze.Manifest, id fact.ID, host string) *time.Location {
+	if m == nil {
+		return nil
+	}
+	longest, zone := -1, m.Zone
+	for _, h := range m.Hosts {
+		if h.Zone == nil || len(h.Prefix) <= longest {
+			continue
+		}
+		if strings.HasPrefix(string(id), h.Prefix) || host != "" && h.Host == host {
+			longest, zone = len(h.Prefix), h.Zone
+		}
+	}
+	return zone
 }
 
 // hostZones are the distinct zones that each host states.

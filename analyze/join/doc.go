@@ -1,11 +1,11 @@
 // Package join creates identity: which host an artifact comes from, which rows
 // of which tables are one process or one socket, who stands at the ends of a
-// flow, which process a dump is of, and how the clock of each artifact relates to
-// UTC. It is the only place that does so; rules take what it says and never match
+// flow, which flows are one connection captured twice, which process a dump is of,
+// and how the clock of each artifact relates to UTC and to those of other hosts. It is the only place that does so; rules take what it says and never match
 // pids or addresses by themselves.
 //
 // Each index is built once per run, when the first rule asks: HostsOf,
-// ProcessesOf, SocketsOf, FlowsOf, DumpsOf, ClocksOf. A join that could be wrong
+// ProcessesOf, SocketsOf, FlowsOf, ConnectionsOf, PathsOf, DumpsOf, ClocksOf. A join that could be wrong
 // says how it was made and how sure it is (see Link). Nothing is joined across
 // hosts except by address.
 package join

@@ -24,7 +24,7 @@ type Hosts struct {
 
 var hosts = analyze.Derived[*Hosts]{
 	Name:  "hosts",
-	Needs: []fact.Kind{"host_info", "process", "socket"},
+	Needs: []fact.Kind{"host_info", "process", "socket", "flow"},
 	Build: buildHosts,
 }
 
@@ -72,11 +72,13 @@ type folder struct {
 	hostname string
 	procs    map[int]string  // pid to command
 	sockets  map[string]bool // local addresses that are not loopback or wildcard
+	paths    map[string]bool // folders with captures of the same connections from elsewhere
 }
 
 // buildHosts follows the manifest, else tells hosts apart by their top folders:
-// folders are different hosts when they call themselves differently, or when
-// their process tables give the same pids to different programs. Folders of one
+// folders are different hosts when they call themselves differently, when their
+// process tables give the same pids to different programs, or when their captures
+// show the same packets at different hops or by different clocks. Folders of one
 // host (before/, after/, logs/) do neither, and then there is one host.
 func buildHosts(p *analyze.Pass) *Hosts {
 	h := &Hosts{of: map[fact.ID]string{}, byID: map[string]string{}}
@@ -181,7 +183,7 @@ func describeFolders(p *analyze.Pass, tops map[fact.ID]string) []*folder {
 		name := tops[id]
 		f := byName[name]
 		if f == nil {
-			f = &folder{name: name, procs: map[int]string{}, sockets: map[string]bool{}}
+			f = &folder{name: name, procs: map[int]string{}, sockets: map[string]bool{}, paths: map[string]bool{}}
 			byName[name] = f
 		}
 		return f
@@ -199,6 +201,12 @@ func describeFolders(p *analyze.Pass, tops map[fact.ID]string) []*folder {
 	for s := range fact.All[fact.Socket](p.Facts) {
 		if ap, ok := parseEnd(s.Local, s.LocalPort); ok && !ap.Addr().IsLoopback() && !ap.Addr().IsUnspecified() {
 			get(s.At.Artifact).sockets[ap.Addr().String()] = true
+		}
+	}
+	for _, w := range PathsOf(p).All {
+		if w.Hops || w.Offset.Abs() > apart {
+			get(w.Client).paths[tops[w.Server]] = true
+			get(w.Server).paths[tops[w.Client]] = true
 		}
 	}
 	var out []*folder
@@ -239,6 +247,9 @@ func (f *folder) differs(o *folder) bool {
 	}
 	if same > 0 || other > 0 {
 		return other > same
+	}
+	if f.paths[o.name] {
+		return true
 	}
 	if len(f.procs) > 2 && len(o.procs) > 2 {
 		return true // two process tables without one pid in common

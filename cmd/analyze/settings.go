@@ -108,6 +108,10 @@ func (s *settings) source(b *bundle.Bundle, cfg *analyze.Config) analyze.Source 
 		if m != nil && cfg.Manifest != nil {
 			zoned := *m
 			zoned.Zone = cfg.Manifest.Zone
+			zoned.Hosts = slices.Clone(m.Hosts)
+			for i := range zoned.Hosts {
+				zoned.Hosts[i].Zone = nil
+			}
 			m = &zoned
 		}
 		return m, err

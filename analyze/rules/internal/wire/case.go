@@ -109,6 +109,10 @@ type Case struct {
 	// Odd lists what does not fit the address that the RST carries, with a weight.
 	Odd       []string
 	oddWeight int
+	// Between are sightings that lack the RST although they were captured nearer to
+	// the address that it carries: the device stands behind them. Genuine are those
+	// that have it.
+	Between, Genuine []*fact.Flow
 }
 
 // At is when it happened.

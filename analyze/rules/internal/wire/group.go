@@ -120,7 +120,7 @@ func (g *Group) name() {
 	host := g.x.hosts.Of(c.Flow.At)
 	if c.FromServer {
 		g.End = g.x.ends.Server(c.Flow)
-		g.Subject = g.x.hosts.Prefix(host) + c.Flow.Server
+		g.Subject = g.prefix(host) + c.Flow.Server
 		if g.Death() {
 			g.Subject += " (its process ended)"
 		}
@@ -134,8 +134,19 @@ func (g *Group) name() {
 	case addr.IsLoopback():
 		g.Subject = g.x.hosts.Prefix(host) + "clients of " + c.Flow.Server
 	default:
-		g.Subject = g.x.hosts.Prefix(host) + addr.String()
+		g.Subject = g.prefix(host) + addr.String()
 	}
+}
+
+// prefix names the culprit's host: whose address it is, not where it was captured.
+func (g *Group) prefix(captured string) string {
+	if owner, ok := g.x.sockets.HostOf(g.End.Addr.Addr()); ok {
+		return g.x.hosts.Prefix(owner)
+	}
+	if g.End.Addr.Addr().IsLoopback() {
+		return g.x.hosts.Prefix(captured)
+	}
+	return ""
 }
 
 // Of lists the groups of a class.
@@ -164,7 +175,7 @@ func (g *Group) Who() string {
 	if g.FromClients && g.End.Process == nil {
 		return g.End.Addr.Addr().String()
 	}
-	return g.End.String()
+	return g.End.String() + g.Behind()
 }
 
 // From and To are the times of the first and the last case.
@@ -182,6 +193,7 @@ func (g *Group) Entities() []analyze.Entity {
 	out := []analyze.Entity{}
 	if !g.FromClients {
 		out = append(out, join.Endpoint(host, g.End.Addr), join.Port(host, int(g.End.Addr.Port())))
+		out = append(out, g.translated()...)
 	} else {
 		out = append(out, analyze.Entity{Kind: join.KindEndpoint, Key: g.Subject, Name: g.Subject})
 	}
@@ -189,10 +201,24 @@ func (g *Group) Entities() []analyze.Entity {
 		out = append(out, g.End.Process.Entity())
 	}
 	for _, c := range g.Cases[:min(len(g.Cases), maxFlowEntities)] {
-		out = append(out, join.FlowEntity(g.x.hosts.Of(c.Flow.At), c.Flow.Client, c.Flow.Server))
+		for _, ends := range g.x.tuples(c.Flow) {
+			out = append(out, join.FlowEntity(g.x.hosts.Of(c.Flow.At), ends[0], ends[1]))
+		}
 	}
 	for _, c := range g.Upstream[:min(len(g.Upstream), maxFlowEntities)] {
 		out = append(out, join.FlowEntity(g.x.hosts.Of(c.Flow.At), c.Flow.Client, c.Flow.Server))
+	}
+	return out
+}
+
+// translated are other addresses under which clients know the service, because a
+// NAT translates them.
+func (g *Group) translated() []analyze.Entity {
+	var out []analyze.Entity
+	for _, ends := range g.x.tuples(g.Cases[0].Flow)[1:] {
+		if ap, ok := join.ParseAddrPort(ends[1]); ok && ap != g.End.Addr {
+			out = append(out, join.Endpoint(g.End.Host, ap))
+		}
 	}
 	return out
 }

@@ -11,7 +11,8 @@ import (
 
 // Index holds the cases of a bundle.
 type Index struct {
-	// Flows are all TCP conversations; one that two captures show stands once.
+	// Flows are all TCP conversations; one that was captured twice stands once. Their
+	// times are by the bundle's clock.
 	Flows []*fact.Flow
 	// Cases are in the order of their flows.
 	Cases  []*Case
@@ -22,11 +23,14 @@ type Index struct {
 	sockets *join.Sockets
 	byFlow  map[*fact.Flow]*Case
 	grouped map[*Case]*Group
-	twins   map[*fact.Flow][]*fact.Flow
+	twins   map[*fact.Flow]*twins
 	servers map[string]*Server
 	order   []string // keys of servers, in order of appearance
-	ttlOnce sync.Once
-	ttls    map[ttlKey]int
+	// captures are by the bundle's clock.
+	captures map[fact.ID]*fact.Capture
+	met      map[met]bool
+	ttlOnce  sync.Once
+	ttls     map[ttlKey]int
 }
 
 // Server is an address that conversations go to.
@@ -37,7 +41,7 @@ type Server struct {
 
 var index = analyze.Derived[*Index]{
 	Name:  "ends of conversations",
-	Needs: []fact.Kind{"flow", "icmp_error"},
+	Needs: []fact.Kind{"flow", "icmp_error", "capture"},
 	Build: build,
 }
 
@@ -48,7 +52,8 @@ func build(p *analyze.Pass) *Index {
 	x := &Index{
 		hosts: join.HostsOf(p), ends: join.FlowsOf(p), sockets: join.SocketsOf(p),
 		byFlow: map[*fact.Flow]*Case{}, grouped: map[*Case]*Group{},
-		twins: map[*fact.Flow][]*fact.Flow{}, servers: map[string]*Server{},
+		twins: map[*fact.Flow]*twins{}, servers: map[string]*Server{},
+		captures: map[fact.ID]*fact.Capture{}, met: map[met]bool{},
 	}
 	x.collect(p)
 	for _, f := range x.Flows {
@@ -96,31 +101,47 @@ func (x *Index) Servers() []*Server {
 	return out
 }
 
-// collect lists the TCP conversations. Two captures of one conversation have
-// the same ends and the same client ISN; the one with a RST is kept.
+// collect lists the TCP conversations, each once and by the bundle's clock.
 func (x *Index) collect(p *analyze.Pass) {
-	type identity struct {
-		client, server string
-		isn            uint32
+	clocks, known := join.ClocksOf(p), join.ConnectionsOf(p)
+	dated := map[*fact.Flow]*fact.Flow{} // by the capture's clock to by the bundle's
+	date := func(f *fact.Flow) *fact.Flow {
+		skew := clocks.Skew(f.At.Artifact)
+		if skew == 0 {
+			return f
+		}
+		if dated[f] == nil {
+			dated[f] = f.Shifted(skew)
+		}
+		return dated[f]
 	}
-	seen := map[identity]int{}
+	for c := range fact.All[fact.Capture](p.Facts) {
+		moved, skew := *c, clocks.Skew(c.At.Artifact)
+		moved.First, moved.Last = c.First.Add(skew), c.Last.Add(skew)
+		x.captures[c.At.Artifact] = &moved
+	}
 	for f := range fact.All[fact.Flow](p.Facts) {
 		if f.Proto != "tcp" {
 			continue
 		}
-		id := identity{x.key(f.At, f.Client), x.key(f.At, f.Server), f.ClientISN.V}
-		i, have := seen[id]
-		if have && f.ClientISN.Known && x.Flows[i].At.Artifact != f.At.Artifact {
-			first := x.Flows[i]
-			if len(first.Resets) == 0 && len(f.Resets) > 0 {
-				x.Flows[i], first, f = f, f, first
-				x.twins[first] = x.twins[f]
-			}
-			x.twins[first] = append(x.twins[first], f)
+		k := known.Of(f)
+		if k == nil {
+			x.Flows = append(x.Flows, date(f))
 			continue
 		}
-		seen[id] = len(x.Flows)
-		x.Flows = append(x.Flows, f)
+		if f != k.Flows[0] {
+			continue
+		}
+		x.meets(k)
+		told := x.telling(k)
+		t := &twins{conn: k, told: told}
+		for _, other := range k.Flows {
+			if other != told {
+				t.others = append(t.others, date(other))
+			}
+		}
+		x.Flows = append(x.Flows, date(told))
+		x.twins[date(told)] = t
 	}
 	for _, f := range x.Flows {
 		k := x.key(f.At, f.Server)

@@ -117,9 +117,11 @@ func buildLogs(p *analyze.Pass) *Logs {
 		}
 	}
 	for _, c := range x.Cases {
-		for _, a := range []string{c.Flow.Client, c.Flow.Server} {
-			if ap, ok := join.ParseAddrPort(a); ok {
-				m.byAddr[ap] = append(m.byAddr[ap], c)
+		var ports []uint16
+		for _, ap := range x.addresses(c.Flow) {
+			m.byAddr[ap] = append(m.byAddr[ap], c)
+			if !slices.Contains(ports, ap.Port()) {
+				ports = append(ports, ap.Port())
 				m.byPort[ap.Port()] = append(m.byPort[ap.Port()], c)
 			}
 		}
@@ -164,6 +166,7 @@ func (m *logMatcher) find(e *fact.LogEvent) (Match, bool) {
 	}
 	if cases, how := m.named(e, at, window); len(cases) > 0 {
 		best := m.nearest(cases, at, timed)
+		timed = timed && m.clocks.Aligned(e.At.Artifact, best.Flow.At.Artifact)
 		out := Match{Event: e, Case: best, By: how, Sure: analyze.Likely, Timed: timed}
 		if timed {
 			out.Delta = at.Sub(best.At())
@@ -212,6 +215,9 @@ func (m *logMatcher) named(e *fact.LogEvent, at time.Time, window time.Duration)
 		if len(fit) == 0 && window > nearby {
 			fit = m.fitting(e, within(list, at, window))
 		}
+		if len(fit) == 0 {
+			fit = m.unaligned(e, list)
+		}
 		// The address with the fewest conversations says most.
 		if len(fit) > 0 && (cases == nil || len(fit) < len(cases)) {
 			cases, how = fit, "it names "+a
@@ -242,6 +248,12 @@ func (m *logMatcher) fitting(e *fact.LogEvent, list []*Case) []*Case {
 		}
 	}
 	return out
+}
+
+// unaligned are conversations whose capture's clock cannot be compared with that of
+// the line, so that no window tells them from others.
+func (m *logMatcher) unaligned(e *fact.LogEvent, list []*Case) []*Case {
+	return slices.DeleteFunc(m.fitting(e, list), func(c *Case) bool { return m.clocks.Aligned(e.At.Artifact, c.Flow.At.Artifact) })
 }
 
 // namesForeign lists full addresses in a line that no conversation of the capture
@@ -284,7 +296,10 @@ func (m *logMatcher) inTime(e *fact.LogEvent, at time.Time, window time.Duration
 		fit = append(fit, c)
 		// A log that mentions the connection elsewhere, by its client's address and
 		// port, is one of its ends.
-		if ap, ok := join.ParseAddrPort(c.Flow.Client); ok && m.names[e.At.Artifact][ap] {
+		if slices.ContainsFunc(m.x.tuples(c.Flow), func(ends [2]string) bool {
+			ap, ok := join.ParseAddrPort(ends[0])
+			return ok && m.names[e.At.Artifact][ap]
+		}) {
 			known = append(known, c)
 		}
 	}

@@ -2,6 +2,8 @@ package wire
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/culprit-dev/culprit/analyze/fact"
 )
@@ -24,29 +26,49 @@ const usualPackets = 3
 // usual one.
 func (x *Index) middleboxes() {
 	type oddity struct {
-		addr string
-		ttl  int
+		addr  string
+		ttl   int
+		class Class
 	}
-	same := map[oddity][]*Case{}
-	of := func(c *Case) oddity { return oddity{x.key(c.Flow.At, c.Culprit()), c.Reset.TTL} }
+	same, like := map[oddity][]*Case{}, map[oddity][]*Case{}
+	of := func(c *Case) oddity { return oddity{x.key(c.Flow.At, c.Culprit()), c.Reset.TTL, c.Class} }
+	var weighed []*Case
 	for _, c := range x.Cases {
 		switch c.Class {
 		case Abort, HalfOpen, Overflow, WriteAfterClose:
 		default:
 			continue
 		}
-		if c.weigh(x.twins[c.Flow]) > 0 && c.FromServer {
+		weighed = append(weighed, c)
+		like[of(c)] = append(like[of(c)], c)
+		if c.weigh(x.twins[c.Flow], x.covers) > 0 && c.FromServer {
 			same[of(c)] = append(same[of(c)], c)
 		}
 	}
-	for _, c := range x.Cases {
-		if c.Reset == nil || c.oddWeight == 0 {
+	proven := map[oddity]*Case{}
+	for _, c := range weighed {
+		if c.oddWeight == 0 {
 			continue
 		}
 		if list := same[of(c)]; len(list) >= oddFlows && x.interleaved(list) {
 			c.odd(2, "%d resets of this address carry TTL %d, and packets between them TTL %d", len(list), c.Reset.TTL, c.Reset.UsualTTL)
+		} else if len(list) >= oddFlows && x.resetsOnly(list) {
+			c.odd(2, "%d resets of this address carry TTL %d, and nothing else that it sends does", len(list), c.Reset.TTL)
 		}
 		if c.oddWeight >= forged {
+			proven[of(c)] = c
+		}
+	}
+	// What else resets in the same way, with that address and that TTL, is the same
+	// device.
+	for o, by := range proven {
+		for _, c := range like[o] {
+			if len(c.Genuine) > 0 {
+				continue
+			}
+			if c.oddWeight < forged {
+				c.odd(forged, "it is of the kind of the forged RST in frame %d", by.Frame().Packet)
+			}
 			c.Class = Middlebox
 		}
 	}
@@ -55,18 +77,28 @@ func (x *Index) middleboxes() {
 // interleaved reports whether conversations that began after the first of some
 // RSTs still carry the usual TTL, so that it was no change of the route.
 func (x *Index) interleaved(list []*Case) bool {
-	start := list[0]
-	for _, c := range list {
-		if c.At().Before(start.At()) {
-			start = c
-		}
-	}
+	start := slices.MinFunc(list, byTime)
 	for _, f := range x.Server(start.Flow).Flows {
 		if f.First.After(start.At()) && f.ToClient.TTL == start.Reset.UsualTTL && f.ToClient.Packets >= usualPackets {
 			return true
 		}
 	}
 	return false
+}
+
+// resetsOnly reports whether clients tried the address again and still heard nothing
+// but RSTs with the odd TTL. A server that takes over an address has another TTL
+// too, but goes on to serve with it.
+func (x *Index) resetsOnly(list []*Case) bool {
+	start := slices.MinFunc(list, byTime)
+	again := false
+	for _, f := range x.Server(start.Flow).Flows {
+		if f.ToClient.Packets > int64(len(f.Resets)) && f.ToClient.TTL == start.Reset.TTL {
+			return false
+		}
+		again = again || f.First.After(start.At())
+	}
+	return again
 }
 
 func (c *Case) odd(weight int, format string, args ...any) {
@@ -76,7 +108,7 @@ func (c *Case) odd(weight int, format string, args ...any) {
 
 // weigh collects what is odd about the first RST and returns by how much its TTL
 // differs from the usual.
-func (c *Case) weigh(twins []*fact.Flow) int {
+func (c *Case) weigh(t *twins, covers func(fact.ID, time.Time) bool) int {
 	f, r := c.Flow, c.Reset
 	shift := 0
 	if r.UsualTTLPackets >= usualPackets && r.UsualTTL != r.TTL {
@@ -105,12 +137,18 @@ func (c *Case) weigh(twins []*fact.Flow) int {
 	if c.side().LastFrame > last {
 		c.odd(2, "%s goes on sending after the RST, in frame %d", c.Culprit(), c.side().LastFrame)
 	}
-	for _, t := range twins {
-		if !hasReset(t, r) && !t.Last.Before(f.First) {
-			c.odd(3, "%s shows the same connection without this RST", t.At.Artifact)
-		}
+	if c.elsewhere(t, covers); len(c.Genuine) > 0 {
+		c.Odd, c.oddWeight = nil, 0 // its sender's side has it too
+		return 0
 	}
 	return shift
+}
+
+// covers reports whether a capture was running at a time of the bundle's clock and
+// had lost nothing, so that what it lacks did not pass it.
+func (x *Index) covers(id fact.ID, at time.Time) bool {
+	c := x.captures[id]
+	return c != nil && c.Drops.Or(0) == 0 && c.Evicted == 0 && !at.Before(c.First.Add(-slip)) && at.Before(c.Last.Add(slip))
 }
 
 func hasReset(f *fact.Flow, r *fact.Reset) bool {

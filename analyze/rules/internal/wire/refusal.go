@@ -14,16 +14,22 @@ func (x *Index) rejections(p *analyze.Pass) {
 	open := map[[2]string][]*fact.Flow{}
 	for _, f := range x.Flows {
 		if !f.Established && x.byFlow[f] == nil {
-			open[[2]string{f.Client, f.Server}] = append(open[[2]string{f.Client, f.Server}], f)
+			for _, ends := range x.tuples(f) {
+				open[ends] = append(open[ends], f)
+			}
 		}
 	}
+	clocks := join.ClocksOf(p)
 	for e := range fact.All[fact.ICMPError](p.Facts) {
 		if !Rejection(e) {
 			continue
 		}
 		for _, f := range open[[2]string{e.Src, e.Dst}] {
-			if x.byFlow[f] == nil && !e.Time.Before(f.First) && e.Time.Sub(f.First) < time.Minute {
-				x.add(&Case{Flow: f, Class: Refused, ICMP: e, FromServer: true})
+			at := e.Time.Add(clocks.Skew(e.At.Artifact))
+			if x.byFlow[f] == nil && !at.Before(f.First.Add(-slip)) && at.Sub(f.First) < time.Minute {
+				moved := *e
+				moved.Time = at
+				x.add(&Case{Flow: f, Class: Refused, ICMP: &moved, FromServer: true})
 			}
 		}
 	}

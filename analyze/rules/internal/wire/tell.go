@@ -194,6 +194,7 @@ func (g *Group) Draft(p *analyze.Pass, packets analyze.Confidence, note func(*Ca
 	for _, c := range g.Cases[:min(len(g.Cases), resets)] {
 		f.Evidence = append(f.Evidence, analyze.Evidence{Ref: c.Frame(), Note: note(c)}.On(c.At(), fact.Epoch, 0))
 	}
+	f.Evidence = append(f.Evidence, g.confirming()...)
 	complaints, ev := g.Complaints(p, lines)
 	f.Evidence = append(f.Evidence, ev...)
 	if at := g.End.At; !at.IsZero() {

@@ -21,8 +21,8 @@ var doc string
 func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: "quality/clock", Title: "clocks that do not compare", Doc: doc, Severity: analyze.Low,
-		AnyOf: []fact.Kind{"log", "kernel_event", "audit_event"},
-		Wants: []fact.Kind{"log_event", "host_info", "flow"},
+		AnyOf: []fact.Kind{"log", "kernel_event", "audit_event", "flow"},
+		Wants: []fact.Kind{"log_event", "host_info"},
 		Thresholds: []analyze.Threshold{
 			{Name: "residual", Default: 1, Unit: "seconds", Doc: "difference that remains after the zone, from which clocks are said to be skewed"},
 		},
@@ -33,6 +33,9 @@ func Rule() *analyze.Rule {
 func run(_ context.Context, p *analyze.Pass) error {
 	clocks := join.ClocksOf(p)
 	hosts := join.HostsOf(p)
+	for _, k := range clocks.Skews() {
+		apart(p, hosts, k)
+	}
 	for _, id := range clocks.Zoneless() {
 		c := clocks.Of(id)
 		switch {
@@ -128,6 +131,75 @@ func skewed(p *analyze.Pass, hosts *join.Hosts, id fact.ID, c join.Clock) {
 	if len(f.Evidence) > 0 {
 		p.Report(f)
 	}
+}
+
+// apart reports a host or capture whose clock is off that of the others, or cannot
+// be compared with it.
+func apart(p *analyze.Pass, hosts *join.Hosts, k *join.Skew) {
+	limit := time.Duration(p.Threshold("residual") * float64(time.Second))
+	if k.Known && k.Offset.Abs() <= limit {
+		p.Note("the clocks of %s and %s agree within %v: %s", k.Clock, k.Reference, max(k.Offset.Abs(), k.Uncertainty).Round(time.Microsecond), k.Why)
+		return
+	}
+	f := analyze.Finding{
+		Subject: k.Clock, Severity: analyze.Low, Confidence: analyze.Confirmed,
+		Fix:      "Synchronise the clocks of the hosts (NTP).",
+		Next:     []string{"date '+%F %T.%N %Z %z' on both hosts in the same moment; chronyc tracking"},
+		Entities: []analyze.Entity{hosts.Entity(k.Clock)},
+	}
+	if k.Known {
+		f.Title = fmt.Sprintf("The clock of %s is %s that of %s", k.Clock, against(k.Offset), k.Reference)
+		f.Detail = fmt.Sprintf("%s (give or take %v). The times of %s are shown as that clock would have dated them.", upper(k.Why), k.Uncertainty.Round(time.Microsecond), k.Clock)
+		for _, pair := range k.Pairs[:min(len(k.Pairs), 3)] {
+			f.Evidence = append(f.Evidence, analyze.Cite(pair.Here, "%s, by this clock", pair.What), analyze.Cite(pair.There, "the same by the other clock, %v later", pair.Difference.Round(time.Microsecond)))
+		}
+	} else {
+		f.Title = fmt.Sprintf("The clocks of %s and %s cannot be compared: %s", k.Clock, k.Reference, k.Why)
+		f.Detail = "Their times stand side by side as each clock prints them. Nothing of the one is matched with the other by time."
+		f.Fix = "State the offset in culprit.yaml (hosts: clock:), and synchronise the clocks of the hosts (NTP)."
+		if len(k.Others) > 0 {
+			var list []string
+			for _, o := range k.Others[:min(len(k.Others), 6)] {
+				list = append(list, fmt.Sprintf("%+v", o.Round(time.Millisecond)))
+			}
+			f.Detail = fmt.Sprintf("Several offsets fit equally well: %s. %s", strings.Join(list, ", "), f.Detail)
+		}
+		if at, ok := anyTime(p, hosts, k.Clock); ok {
+			f.Evidence = append(f.Evidence, analyze.Cite(at, "a time by the clock of %s", k.Clock))
+		}
+		if len(k.Others) == 0 {
+			f.Severity = analyze.Info // most hosts are synchronised
+		}
+	}
+	if len(f.Evidence) > 0 {
+		p.Report(f)
+	}
+}
+
+// against says where a clock stands that needs an offset.
+func against(d time.Duration) string {
+	if d < 0 {
+		return fmt.Sprintf("%v ahead of", (-d).Round(time.Millisecond))
+	}
+	return fmt.Sprintf("%v behind", d.Round(time.Millisecond))
+}
+
+func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// anyTime is a position that a clock dates.
+func anyTime(p *analyze.Pass, hosts *join.Hosts, clock string) (fact.Ref, bool) {
+	of := func(r fact.Ref) bool { return hosts.Of(r) == clock || string(r.Artifact) == clock }
+	for e := range fact.All[fact.LogEvent](p.Facts) {
+		if of(e.At) && e.Known() {
+			return e.At, true
+		}
+	}
+	for f := range fact.All[fact.Flow](p.Facts) {
+		if of(f.At) {
+			return f.At, true
+		}
+	}
+	return fact.Ref{}, false
 }
 
 // offset is a difference from UTC in words.

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -154,6 +155,7 @@ func report(p *analyze.Pass, h *hole) {
 		f.Confidence = min(f.Confidence+1, analyze.Confirmed)
 	}
 	f.Evidence = append(f.Evidence, unreachable(p, h, &detail)...)
+	f.Evidence = append(f.Evidence, otherSide(p, h, &detail)...)
 	f.Detail = strings.Join(detail, "\n\n")
 	p.Report(f)
 }
@@ -169,6 +171,23 @@ func complaints(p *analyze.Pass, h *hole) (n int, ev []analyze.Evidence) {
 		}
 	}
 	return n, ev
+}
+
+// otherSide says what a capture nearer to the server shows of the attempts: its
+// answers, which are lost on the way back, or nothing.
+func otherSide(p *analyze.Pass, h *hole, detail *[]string) []analyze.Evidence {
+	x := wire.Of(p)
+	for _, fl := range h.flows {
+		if o := x.Answered(fl); o != nil {
+			*detail = append(*detail, fmt.Sprintf("The SYNs arrive and are answered: %s shows the answers. They are lost on the way back.", o.At.Artifact))
+			return []analyze.Evidence{wire.At(o, max(o.ToClient.LastFrame, o.At.Packet), time.Time{}, "an answer to %s, captured nearer to the server", fl.Client)}
+		}
+		if c := x.Unseen(fl, fl.First); c != nil {
+			*detail = append(*detail, fmt.Sprintf("%s was captured nearer to the server at that time and shows none of these SYNs: they are lost before.", c.At.Artifact))
+			return nil
+		}
+	}
+	return nil
 }
 
 // unreachable cites routers that say why.

@@ -66,7 +66,9 @@ func report(p *analyze.Pass, g *wire.Group) {
 	if idle > 0 {
 		detail = append(detail, fmt.Sprintf("%d of %d had been idle before. Also possible: an idle time-out on the way; the silences do not tell it apart.", idle, len(g.Cases)))
 	}
-	if odd := oddities(g); odd != "" {
+	if seen := g.Confirmed(); seen != "" {
+		detail = append(detail, seen)
+	} else if odd := oddities(g); odd != "" {
 		detail = append(detail, "Also possible: a firewall that rejects in its name: "+odd+".")
 	} else {
 		detail = append(detail, "Also possible: a firewall that rejects with a TCP reset from then on; a capture on the other side would show that.")
@@ -162,6 +164,11 @@ func sameTime(p *analyze.Pass, s *join.Sockets, a, b string) bool {
 		p.Note("the tables of %s and %s have no time: their connections are not compared", a, b)
 		return false
 	}
-	apart := x.T.Sub(y.T).Abs()
+	clocks, here, there := join.ClocksOf(p), ta.Meta.At.Artifact, tb.Meta.At.Artifact
+	if !clocks.Aligned(here, there) {
+		p.Note("the clocks of %s and %s cannot be compared: neither can their tables", a, b)
+		return false
+	}
+	apart := x.T.Add(clocks.Skew(here)).Sub(y.T.Add(clocks.Skew(there))).Abs()
 	return apart <= time.Duration(p.Threshold("apart"))*time.Second
 }

@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -67,8 +68,30 @@ func report(p *analyze.Pass, g *wire.Group) {
 		wire.Seen(complaints), "Clients: " + g.Clients(12) + ".",
 		"Also possible: the server runs behind a load balancer that answers in its name by design.",
 	}, "\n\n")
+	if missing := lacking(c); missing != nil {
+		f.Evidence = append(f.Evidence, missing...)
+		f.Confidence = min(f.Confidence+1, analyze.Confirmed)
+		f.Detail += fmt.Sprintf("\n\nThe device stands between the points where %s and %s were captured.", c.Frame().Artifact, c.Between[0].At.Artifact)
+		f.Fix = "Look at the policy, connection limits and time-outs of the devices between these two points."
+		p.Report(f)
+		return
+	}
 	f.Missing = []string{"a capture on the other side of the device: the RST is in one and not in the other"}
 	f.Next = []string{"tcpdump -i any -w other-side.pcap host " + g.End.Addr.Addr().String(), "nft list ruleset"}
 	f.Fix = "Find the device by its hop distance (the RST's TTL) and look at its policy, connection limits and time-outs."
 	p.Report(f)
+}
+
+// lacking cites the conversation in a capture that was taken nearer to the address
+// that the RST carries and does not show it.
+func lacking(c *wire.Case) []analyze.Evidence {
+	var out []analyze.Evidence
+	for _, o := range c.Between {
+		d := o.ToClient
+		if !c.FromServer {
+			d = o.ToServer
+		}
+		out = append(out, wire.At(o, max(d.LastFrame, o.At.Packet), time.Time{}, "the last packet of %s on this connection, captured nearer to it: no RST follows", c.Culprit()))
+	}
+	return out
 }

@@ -158,7 +158,8 @@ func fromItself(g *wire.Group) bool {
 // ICMP message, which Linux never sends for a closed TCP port, or a RST with a
 // TTL unlike that of the host's other packets.
 func firewall(x *wire.Index, g *wire.Group) string {
-	icmp, odd, usual := 0, 0, 0
+	icmp, odd, usual, unseen := 0, 0, 0, 0
+	var nearer *fact.Capture
 	var e *fact.ICMPError
 	var r *fact.Reset
 	for _, c := range g.Cases {
@@ -166,6 +167,9 @@ func firewall(x *wire.Index, g *wire.Group) string {
 			icmp++
 			e = c.ICMP
 			continue
+		}
+		if by := x.Unseen(c.Flow, c.At()); by != nil {
+			unseen, nearer = unseen+1, by
 		}
 		if ttl := x.TTL(c.Flow.At.Artifact, g.End.Addr.Addr()); ttl > 0 && c.Reset.TTL != ttl {
 			odd++
@@ -175,6 +179,8 @@ func firewall(x *wire.Index, g *wire.Group) string {
 	switch {
 	case icmp*2 > len(g.Cases):
 		return fmt.Sprintf("the answer is an ICMP message of %s (%s), which a host does not send for a closed TCP port", e.From, e.Text)
+	case nearer != nil && unseen == len(g.Cases)-icmp:
+		return fmt.Sprintf("%s, captured nearer to the server at that time, shows none of the attempts", nearer.At.Artifact)
 	case r != nil && odd == len(g.Cases)-icmp:
 		return fmt.Sprintf("the RSTs carry TTL %d, other packets of the address TTL %d", r.TTL, usual)
 	}
