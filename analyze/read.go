@@ -141,6 +141,8 @@ func parseOne(ctx context.Context, in *Input, forced string, cfg *Config, m *met
 	case len(head.Bytes) == 0:
 		return fail(ArtifactSkipped, errors.New("empty file"))
 	}
+	in, head = decodeWide(in, head)
+	d.in = in
 	candidates := pick(cfg.Parsers, forced, head)
 	if len(candidates) == 0 && forced != "" {
 		return fail(ArtifactFailed, fmt.Errorf("no parser is named %q", forced))

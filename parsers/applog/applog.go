@@ -6,8 +6,11 @@
 package applog
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"path"
 	"strings"
 	"sync"
@@ -152,14 +155,16 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 		return err
 	}
 	defer r.Close()
-	text, head, enc, err := decoded(r)
-	if err != nil {
+	text := bufio.NewReaderSize(r, 64<<10)
+	head, err := text.Peek(analyze.HeadSize)
+	if err != nil && len(head) == 0 && !errors.Is(err, io.EOF) {
 		return err
 	}
+	head = bytes.Clone(head)
 	if bytes.IndexByte(head, 0x1b) >= 0 {
 		head = appendPlain(nil, head)
 	}
-	l := &layout{id: in.ID(), modified: in.ModTime, enc: enc}
+	l := &layout{id: in.ID(), modified: in.ModTime}
 	form := "text"
 	switch {
 	case journalBegin(head):
@@ -172,13 +177,13 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	if l.stamped && l.finder.Ambiguous {
 		out.Note("no date tells the order of day and month")
 	}
-	split := &splitter{r: text, begins: l.begins, wide: enc.wide}
+	split := &splitter{r: text, begins: l.begins}
 	m := newMerger(l)
 	if err := run(ctx, split, m, max(1, out.Jobs())); err != nil {
 		return err
 	}
 	m.emit(out, form)
-	if m.wrapped && !enc.wide {
+	if m.wrapped {
 		if err := embedWrapped(ctx, in, out); err != nil {
 			return err
 		}

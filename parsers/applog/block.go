@@ -21,7 +21,6 @@ const (
 type block struct {
 	data   []byte
 	offset int64 // of data[0] in the stream
-	units  int64 // UTF-16 code units before it, for a stream that was UTF-16
 	// cont is true when the block had to be cut inside an event.
 	cont bool
 }
@@ -32,8 +31,6 @@ type splitter struct {
 	begins func(line []byte) bool
 	rest   []byte // read but not yet handed out
 	offset int64
-	units  int64
-	wide   bool
 	cont   bool
 	err    error
 }
@@ -58,10 +55,7 @@ func (s *splitter) next(b *block) bool {
 				}
 			}
 			s.rest = append(s.rest[:0], data[cut:]...)
-			b.data, b.offset, b.units, b.cont = data[:cut], s.offset, s.units, cont
-			if s.wide {
-				s.units += utf16Units(b.data)
-			}
+			b.data, b.offset, b.cont = data[:cut], s.offset, cont
 			s.offset += int64(cut)
 			return cut > 0
 		}

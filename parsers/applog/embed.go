@@ -32,15 +32,11 @@ func openSection(in *analyze.Input, d section) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, _, _, err := decoded(r)
-	if err == nil {
-		_, err = io.CopyN(io.Discard, text, d.offset)
-	}
-	if err != nil {
+	if _, err := io.CopyN(io.Discard, r, d.offset); err != nil {
 		r.Close()
 		return nil, fmt.Errorf("open section: %w", err)
 	}
-	return &sectionReader{Reader: io.LimitReader(text, d.length), Closer: r}, nil
+	return &sectionReader{Reader: io.LimitReader(r, d.length), Closer: r}, nil
 }
 
 type sectionReader struct {

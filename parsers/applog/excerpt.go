@@ -2,7 +2,6 @@ package applog
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -25,8 +24,6 @@ func excerpt(ctx context.Context, in *analyze.Input, refs []fact.Ref) ([]string,
 	}
 	defer r.Close()
 	br := bufio.NewReaderSize(r, 64<<10)
-	head, _ := br.Peek(1024)
-	enc := detect(head)
 	order := make([]int, len(refs))
 	for i := range order {
 		order[i] = i
@@ -54,18 +51,10 @@ func excerpt(ctx context.Context, in *analyze.Input, refs []fact.Ref) ([]string,
 		if err != nil && !errors.Is(err, io.EOF) {
 			return out, fmt.Errorf("read cited lines: %w", err)
 		}
-		out[i] = enc.text(b, refs[i].Len == 0)
+		if refs[i].Len == 0 {
+			b = firstLine(b)
+		}
+		out[i] = utf8Text(b)
 	}
 	return out, nil
-}
-
-// text decodes a range; a line is cut at its end.
-func (e encoding) text(b []byte, line bool) string {
-	if e.wide {
-		b, _ = io.ReadAll(&wideReader{r: bufio.NewReader(bytes.NewReader(b)), big: e.big})
-	}
-	if line {
-		b = firstLine(b)
-	}
-	return utf8Text(b)
 }

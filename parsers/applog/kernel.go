@@ -16,7 +16,7 @@ import (
 // hasKernel reports whether a system's log holds lines of the kernel or records
 // that the audit daemon passed on to syslog.
 func (m *merger) hasKernel() bool {
-	if m.l.json || m.l.enc.wide {
+	if m.l.json {
 		return false
 	}
 	for _, sh := range m.order {

@@ -18,18 +18,11 @@ type layout struct {
 	stamped, json, journal bool
 	// modified is when the file last changed, for stamps without a year.
 	modified time.Time
-	enc      encoding
 }
 
 // ref is the position of n bytes of a block.
 func (l *layout) ref(b *block, line, start, n int) fact.Ref {
-	ref := fact.Ref{Artifact: l.id, Line: line + 1, Offset: b.offset + int64(start), Len: n}
-	if l.enc.wide {
-		units := utf16Units(b.data[:start])
-		ref.Offset = 2*(b.units+units) + l.enc.mark
-		ref.Len = int(2 * utf16Units(b.data[start:start+n]))
-	}
-	return ref
+	return fact.Ref{Artifact: l.id, Line: line + 1, Offset: b.offset + int64(start), Len: n}
 }
 
 // begins reports whether a line surely begins an event.

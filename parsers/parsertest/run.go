@@ -59,7 +59,7 @@ func must(t testing.TB, tr trial) (*fact.Store, analyze.ArtifactStatus) {
 
 // run reads the artifact and checks what must hold for every input.
 func (tr trial) run(ctx context.Context) (*fact.Store, analyze.ArtifactStatus, error) {
-	w := &watch{}
+	w := &watch{text: tr.content}
 	p := w.guard(tr.parser)
 	in := &analyze.Input{Path: tr.path, Size: int64(len(tr.content)), Open: tr.open}
 	if tr.force {
@@ -80,7 +80,7 @@ func (tr trial) run(ctx context.Context) (*fact.Store, analyze.ArtifactStatus, e
 	case status.Facts > factBound(tr.content):
 		err = fmt.Errorf("parser %s emits more than %d facts from %d bytes", p.Name, factBound(tr.content), len(tr.content))
 	default:
-		err = checkPositions(got.Store, tr.path, tr.content)
+		err = checkPositions(got.Store, tr.path, w.text)
 	}
 	if err == nil && p.Excerpt != nil {
 		err = checkExcerpts(ctx, p, in, got.Store, w)
@@ -115,7 +115,11 @@ func quoteHead(b []byte) string {
 
 // watch notes panics with their stacks; the engine contains them and would leave
 // only the message.
-type watch struct{ panicked string }
+type watch struct {
+	panicked string
+	// text is what the parser read: the content, or what the engine made of it.
+	text []byte
+}
 
 func (w *watch) guard(p *analyze.Parser) *analyze.Parser {
 	g := *p
@@ -131,6 +135,14 @@ func (w *watch) guard(p *analyze.Parser) *analyze.Parser {
 	}
 	g.Parse = func(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 		defer note()
+		if bytes.IndexByte(w.text[:min(len(w.text), 64)], 0) >= 0 { // perhaps UTF-16
+			if r, err := in.Open(); err == nil {
+				if text, err := io.ReadAll(r); err == nil {
+					w.text = text
+				}
+				_ = r.Close()
+			}
+		}
 		return p.Parse(ctx, in, out)
 	}
 	return &g
