@@ -106,9 +106,24 @@ var activities = map[string]Activity{
 	"java.io.FileInputStream.readBytes": DoesStorage, "java.io.FileOutputStream.writeBytes": DoesStorage, "sun.nio.ch.FileDispatcherImpl.read0": DoesStorage, "sun.nio.ch.FileDispatcherImpl.write0": DoesStorage, "sun.nio.ch.UnixFileDispatcherImpl.write0": DoesStorage, "sun.nio.ch.UnixFileDispatcherImpl.read0": DoesStorage,
 }
 
+// pythonWaits are modules of Python's library whose functions wait, by file name.
+var pythonWaits = map[string]Activity{
+	"selectors.py": DoesPoll, "socket.py": DoesNetwork, "ssl.py": DoesNetwork, "queue.py": DoesWait, "subprocess.py": DoesWait, "popen_fork.py": DoesWait,
+}
+
 // Does tells what the thread does, by the functions at the top of its stack, and
 // names the function that tells.
 func Does(t *fact.Thread) (Activity, fact.Frame) {
+	if t.Runtime == "python" && len(t.Frames) > 0 {
+		f := t.Frames[0]
+		file := path.Base(f.File)
+		if a, ok := pythonWaits[file]; ok {
+			return a, f
+		}
+		if file == "threading.py" && (f.Func == "wait" || f.Func == "acquire" || f.Func == "join" || f.Func == "_wait_for_tstate_lock") {
+			return DoesWait, f
+		}
+	}
 	for i, f := range t.Frames[:min(len(t.Frames), 6)] {
 		fn := strings.TrimPrefix(f.Func, "__GI_")
 		fn, _, _ = strings.Cut(fn, "@")

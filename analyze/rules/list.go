@@ -78,6 +78,7 @@ import (
 	threadblockedholder "github.com/culprit-dev/culprit/analyze/rules/thread/blocked-holder"
 	threaddeadlock "github.com/culprit-dev/culprit/analyze/rules/thread/deadlock"
 	threadleakedlock "github.com/culprit-dev/culprit/analyze/rules/thread/leaked-lock"
+	threadstuck "github.com/culprit-dev/culprit/analyze/rules/thread/stuck"
 )
 
 // All returns the rules that come with the program, in the order of their folders.
@@ -157,5 +158,6 @@ func All() []*analyze.Rule {
 		threadblockedholder.Rule(),
 		threaddeadlock.Rule(),
 		threadleakedlock.Rule(),
+		threadstuck.Rule(),
 	}
 }

@@ -60,6 +60,25 @@ func Busy(t *fact.Thread) (at fact.Frame, ok bool) {
 	return t.Frames[0], true
 }
 
+// OneThread reports whether requests are handled on the main thread: the process
+// turns a known event loop, or nothing shows another thread.
+func (p *Process) OneThread() bool {
+	if p.Kind() != "" {
+		return true
+	}
+	for _, st := range p.Stacks {
+		if len(st.Threads) > 1 {
+			return false
+		}
+	}
+	for _, tr := range p.Traces {
+		if len(tr.Threads) > 1 {
+			return false
+		}
+	}
+	return true
+}
+
 // IsWait reports whether a system call is a loop's wait for events.
 func IsWait(call string) bool { return waits[call] }
 

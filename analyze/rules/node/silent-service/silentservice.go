@@ -35,6 +35,7 @@ func Rule() *analyze.Rule {
 		},
 		ExplainedBy: []analyze.Mechanism{
 			{Rule: "socket/port-conflict", Via: join.KindPort, Why: "another program has the port"},
+			{Rule: "node/threadpool-starved", Via: join.KindProcess, Why: "the answer needs a thread of the pool"},
 		},
 		Run: run,
 	}
@@ -46,6 +47,10 @@ func run(_ context.Context, p *analyze.Pass) error {
 	for _, pr := range loop.Of(p) {
 		samples, idle := pr.Idle()
 		if samples == 0 {
+			continue
+		}
+		if !pr.OneThread() {
+			p.Note("%s: its main thread is idle, but others may handle the requests", pr)
 			continue
 		}
 		any = true

@@ -36,6 +36,7 @@ func Rule() *analyze.Rule {
 			{Rule: "go/lock-cycle", Via: join.KindProcess, Why: "a goroutine in a deadlock never comes to close its connection"},
 			{Rule: "go/recursive-lock", Via: join.KindProcess, Why: "a goroutine in a deadlock never comes to close its connection"},
 			{Rule: "process/stopped", Via: join.KindProcess, Why: "a stopped process closes nothing"},
+			{Rule: "thread/stuck", Via: join.KindProcess, Why: "a thread that does not move never closes its connection"},
 			{Rule: "thread/deadlock", Via: join.KindProcess, Why: "a thread that waits for a lock never comes to close its connection"},
 			{Rule: "thread/blocked-holder", Via: join.KindProcess, Why: "a thread that waits for a lock never comes to close its connection"},
 			{Rule: "thread/leaked-lock", Via: join.KindProcess, Why: "a thread that waits for a lock never comes to close its connection"},

@@ -36,6 +36,7 @@ func Rule() *analyze.Rule {
 			{Rule: "go/recursive-lock", Via: join.KindProcess, Why: "the goroutines that read are in a deadlock"},
 			{Rule: "go/stuck-senders", Via: join.KindProcess, Why: "the goroutines that read wait to hand on what they have"},
 			{Rule: "process/stopped", Via: join.KindProcess, Why: "a stopped process reads nothing"},
+			{Rule: "thread/stuck", Via: join.KindProcess, Why: "the threads that read do not move"},
 			{Rule: "thread/deadlock", Via: join.KindProcess, Why: "the threads that read wait for a lock"},
 			{Rule: "thread/blocked-holder", Via: join.KindProcess, Why: "the threads that read wait for a lock"},
 			{Rule: "thread/leaked-lock", Via: join.KindProcess, Why: "the threads that read wait for a lock"},

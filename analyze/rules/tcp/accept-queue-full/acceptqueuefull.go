@@ -40,6 +40,7 @@ func Rule() *analyze.Rule {
 			via("go/blocked-holder", "an acceptor that waits for the lock does not accept"),
 			via("go/lock-cycle", "an acceptor in the cycle does not accept"),
 			via("process/stopped", "a stopped process accepts nothing"),
+			via("thread/stuck", "threads that do not move take no more connections"),
 			via("thread/deadlock", "a thread that waits for the lock does not come back to accept"),
 			via("thread/blocked-holder", "a thread that waits for the lock does not come back to accept"),
 			via("thread/leaked-lock", "a thread that waits for the lock does not come back to accept"),

@@ -45,6 +45,7 @@ func Rule() *analyze.Rule {
 			via("go/pool-exhausted", "a handler that waits for a pooled connection does not answer"),
 			via("node/silent-service", "the program loses the request although its loop runs"),
 			via("process/stopped", "a stopped process answers nothing"),
+			via("thread/stuck", "a thread that does not move answers nothing"),
 			via("thread/deadlock", "a thread that waits for the lock does not answer"),
 			via("thread/blocked-holder", "a thread that waits for the lock does not answer"),
 			via("thread/leaked-lock", "a thread that waits for the lock does not answer"),

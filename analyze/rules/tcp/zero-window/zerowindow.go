@@ -39,6 +39,7 @@ func Rule() *analyze.Rule {
 			via("go/recursive-read-lock", "a reader that waits for the lock does not read"),
 			via("go/stuck-senders", "a reader that cannot hand on what it read does not read on"),
 			via("process/stopped", "a stopped process reads nothing"),
+			via("thread/stuck", "a thread that does not move reads nothing"),
 			via("thread/deadlock", "a reader that waits for the lock does not read"),
 			via("thread/blocked-holder", "a reader that waits for the lock does not read"),
 			via("thread/leaked-lock", "a reader that waits for the lock does not read"),
