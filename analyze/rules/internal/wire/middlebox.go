@@ -148,7 +148,7 @@ func (c *Case) weigh(t *twins, covers func(fact.ID, time.Time) bool) int {
 // had lost nothing, so that what it lacks did not pass it.
 func (x *Index) covers(id fact.ID, at time.Time) bool {
 	c := x.captures[id]
-	return c != nil && c.Drops.Or(0) == 0 && c.Evicted == 0 && !at.Before(c.First.Add(-slip)) && at.Before(c.Last.Add(slip))
+	return c != nil && c.Drops.Or(0) == 0 && c.Evicted == 0 && !at.Before(c.First.Add(-slip)) && at.Before(c.Last)
 }
 
 func hasReset(f *fact.Flow, r *fact.Reset) bool {
