@@ -53,7 +53,11 @@ func newCatalog(facts []fact.Fact) (*catalog, error) {
 		structs: map[string]*structType{}, goTypes: map[reflect.Type]*structType{}, kinds: map[fact.Kind]*structType{},
 	}
 	for _, f := range facts {
-		c.kinds[f.Kind()] = c.structOf(reflect.TypeOf(f))
+		t := reflect.TypeOf(f)
+		if p, ok := f.(fact.Packed); ok {
+			t = reflect.TypeOf(p.Open())
+		}
+		c.kinds[f.Kind()] = c.structOf(t)
 	}
 	return c, nil
 }
@@ -218,6 +222,8 @@ func (c *catalog) NativeToValue(value any) ref.Val {
 		return types.Timestamp{Time: v}
 	case time.Duration:
 		return types.Duration{Duration: v}
+	case fact.Packed:
+		value = v.Open()
 	case encoding.TextMarshaler:
 		if b, err := v.MarshalText(); err == nil {
 			return types.String(b)

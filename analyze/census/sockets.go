@@ -62,13 +62,11 @@ func (c *counter) peer(host string, local, remote netip.AddrPort, client bool, p
 // flows counts the peers of captures, on hosts whose tables show no connections.
 func (c *counter) flows(connected map[string]bool) {
 	for f := range fact.All[fact.Flow](c.p.Facts) {
-		host := c.hosts.Of(f.At)
-		client, ok1 := join.ParseAddrPort(f.Client)
-		server, ok2 := join.ParseAddrPort(f.Server)
-		if connected[host] || !ok1 || !ok2 || f.Proto != "tcp" || !f.Established {
+		host := c.hosts.Of(f.Ref())
+		if connected[host] || f.Proto() != "tcp" || !f.Established {
 			continue
 		}
-		c.peer(host, server, client, false, "", f.At)
+		c.peer(host, f.Server(), f.Client(), false, "", f.Ref())
 	}
 }
 

@@ -9,35 +9,55 @@ import (
 // known to be off. The flow itself stays as its capture states it.
 func (f *Flow) Shifted(d time.Duration) *Flow {
 	out := *f
-	move := func(list ...*time.Time) {
-		for _, t := range list {
-			if !t.IsZero() {
-				*t = t.Add(d)
-			}
+	for _, t := range []*instant{&out.first, &out.last} {
+		t.move(d)
+	}
+	for _, half := range []*Direction{&out.ToServer, &out.ToClient} {
+		for _, t := range []*instant{&half.firstData, &half.lastData, &half.finTime} {
+			t.move(d)
 		}
 	}
-	move(&out.First, &out.Last)
-	for _, half := range []*Direction{&out.ToServer, &out.ToClient} {
-		move(&half.FirstData, &half.LastData, &half.FINTime)
-	}
-	out.Resets, out.Stalls = slices.Clone(f.Resets), slices.Clone(f.Stalls)
-	out.Idle, out.Marks = slices.Clone(f.Idle), slices.Clone(f.Marks)
-	for i := range out.Resets {
-		move(&out.Resets[i].Time)
-	}
-	for i := range out.Stalls {
-		move(&out.Stalls[i].From)
-	}
-	for i := range out.Idle {
-		move(&out.Idle[i].From)
-	}
-	for i := range out.Marks {
-		move(&out.Marks[i].Time)
+	if f.rare != nil {
+		out.rare = f.rare.shifted(d)
 	}
 	if u := f.Turns.Unanswered; u != nil {
 		waits := *u
-		move(&waits.First, &waits.Last)
+		moveTimes(d, &waits.First, &waits.Last)
 		out.Turns.Unanswered = &waits
 	}
 	return &out
+}
+
+func (r *flowRare) shifted(d time.Duration) *flowRare {
+	out := *r
+	out.resets, out.stalls = slices.Clone(r.resets), slices.Clone(r.stalls)
+	out.idle, out.marks = slices.Clone(r.idle), slices.Clone(r.marks)
+	for i := range out.resets {
+		moveTimes(d, &out.resets[i].Time)
+	}
+	for i := range out.stalls {
+		moveTimes(d, &out.stalls[i].From)
+	}
+	for i := range out.idle {
+		moveTimes(d, &out.idle[i].From)
+	}
+	for i := range out.marks {
+		moveTimes(d, &out.marks[i].Time)
+	}
+	return &out
+}
+
+// move moves a time that is set.
+func (i *instant) move(d time.Duration) {
+	if *i != 0 {
+		*i = instantOf(i.time().Add(d))
+	}
+}
+
+func moveTimes(d time.Duration, list ...*time.Time) {
+	for _, t := range list {
+		if !t.IsZero() {
+			*t = t.Add(d)
+		}
+	}
 }

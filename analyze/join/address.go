@@ -56,8 +56,8 @@ func Port(host string, port int) analyze.Entity {
 	return analyze.Entity{Kind: KindPort, Key: keyed(host, "%d", port), Name: "port " + strconv.Itoa(port)}
 }
 
-// FlowEntity is the identity of a conversation, by its ends "addr:port".
-func FlowEntity(host, client, server string) analyze.Entity {
-	name := client + " -> " + server
+// FlowEntity is the identity of a conversation, by its ends.
+func FlowEntity(host string, client, server netip.AddrPort) analyze.Entity {
+	name := client.String() + " -> " + server.String()
 	return analyze.Entity{Kind: KindFlow, Key: keyed(host, "%s", name), Name: name}
 }

@@ -85,10 +85,12 @@ func logKeys(e *fact.LogEvent, own func(fact.Ref, string, ...any) string) []stri
 
 func flowEvents(f *fact.Flow, add func(fact.Ref, fact.Time, []string), own func(fact.Ref, string, ...any) string) {
 	at := func(t time.Time) fact.Time { return fact.Time{T: t, Basis: fact.Epoch} }
-	if ephemeral(f.Client) {
-		add(f.At, at(f.First), []string{"connection of " + f.Client})
+	var name []string
+	if f.Client().Port() >= ephemeralPort {
+		name = []string{"connection of " + f.Client().String()}
+		add(f.Ref(), at(f.First()), name)
 	}
-	for i, r := range f.Resets {
+	for i, r := range f.Resets() {
 		if i == 4 {
 			break
 		}
@@ -96,11 +98,7 @@ func flowEvents(f *fact.Flow, add func(fact.Ref, fact.Time, []string), own func(
 		if r.State == "syn_sent" {
 			errno = "ECONNREFUSED"
 		}
-		keys := []string{own(f.At, "%s", errno)}
-		if ephemeral(f.Client) {
-			keys = append(keys, "connection of "+f.Client)
-		}
-		add(f.Frame(r.Frame), at(r.Time), keys)
+		add(f.Frame(r.Frame), at(r.Time), append([]string{own(f.Ref(), "%s", errno)}, name...))
 	}
 }
 
@@ -108,5 +106,8 @@ func flowEvents(f *fact.Flow, add func(fact.Ref, fact.Time, []string), own func(
 // names one connection and not a service.
 func ephemeral(addr string) bool {
 	ap, ok := ParseAddrPort(addr)
-	return ok && ap.Port() >= 32768
+	return ok && ap.Port() >= ephemeralPort
 }
+
+// ephemeralPort is the first port that Linux gives to clients.
+const ephemeralPort = 32768

@@ -2,6 +2,7 @@ package join
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -52,16 +53,16 @@ func buildConnections(p *analyze.Pass) *Connections {
 	var starts []started
 	captures := map[fact.ID]bool{}
 	for f := range fact.All[fact.Flow](p.Facts) {
-		if f.Proto != "tcp" {
+		if f.Proto() != "tcp" {
 			continue
 		}
-		captures[f.At.Artifact] = true
-		if f.ClientISN.Known {
-			starts = append(starts, started{f.ClientISN.V, f})
+		captures[f.Ref().Artifact] = true
+		if f.ClientISN().Known {
+			starts = append(starts, started{f.ClientISN().V, f})
 		}
 	}
 	slices.SortStableFunc(starts, func(a, b started) int {
-		return cmp.Or(cmp.Compare(a.isn, b.isn), a.flow.At.Compare(b.flow.At))
+		return cmp.Or(cmp.Compare(a.isn, b.isn), a.flow.Ref().Compare(b.flow.Ref()))
 	})
 	for i := 0; i < len(starts); {
 		j := i + 1
@@ -77,7 +78,7 @@ func buildConnections(p *analyze.Pass) *Connections {
 	for _, k := range c.All {
 		k.order()
 	}
-	slices.SortStableFunc(c.All, func(a, b *Connection) int { return a.Flows[0].At.Compare(b.Flows[0].At) })
+	slices.SortStableFunc(c.All, func(a, b *Connection) int { return a.Flows[0].Ref().Compare(b.Flows[0].Ref()) })
 	return c
 }
 
@@ -95,12 +96,12 @@ func (c *Connections) matchISN(list []started) {
 // sameStart says how two flows with the client's ISN in common are one connection,
 // "" if they are two.
 func sameStart(a, b *fact.Flow) string {
-	sameTuple := a.Client == b.Client && a.Server == b.Server
-	if a.At.Artifact == b.At.Artifact && (sameTuple || a.First.Sub(b.First).Abs() > time.Second) {
+	sameTuple := a.Client() == b.Client() && a.Server() == b.Server()
+	if a.Ref().Artifact == b.Ref().Artifact && (sameTuple || a.First().Sub(b.First()).Abs() > time.Second) {
 		return ""
 	}
-	switch both := a.ServerISN.Known && b.ServerISN.Known; {
-	case both && a.ServerISN.V != b.ServerISN.V:
+	switch both := a.ServerISN().Known && b.ServerISN().Known; {
+	case both && a.ServerISN().V != b.ServerISN().V:
 		return ""
 	case sameTuple:
 		return "the same addresses and initial sequence numbers"
@@ -109,45 +110,35 @@ func sameStart(a, b *fact.Flow) string {
 	}
 	// Half of the evidence: the port that a NAT keeps, or the end it leaves alone,
 	// makes up for the other number.
-	if a.Server == b.Server || port(a.Client) == port(b.Client) {
+	if a.Server() == b.Server() || a.Client().Port() == b.Client().Port() {
 		return "the same initial sequence number on translated addresses"
 	}
 	return ""
 }
 
-func port(addr string) uint16 {
-	ap, _ := ParseAddrPort(addr)
-	return ap.Port()
-}
-
 // matchAddresses joins flows of several captures by their addresses where one
 // capture began after the connection, and no numbers can be compared.
 func (c *Connections) matchAddresses(p *analyze.Pass) {
-	type ends struct{ client, server string }
+	type ends struct{ client, server netip.AddrPort }
 	late := map[ends][]*fact.Flow{}
 	for f := range fact.All[fact.Flow](p.Facts) {
-		if f.Proto == "tcp" && !f.ClientISN.Known && !loopbackEnd(f.Server) {
-			late[ends{f.Client, f.Server}] = append(late[ends{f.Client, f.Server}], f)
+		if f.Proto() == "tcp" && !f.ClientISN().Known && !f.Server().Addr().IsLoopback() {
+			late[ends{f.Client(), f.Server()}] = append(late[ends{f.Client(), f.Server()}], f)
 		}
 	}
 	if len(late) == 0 {
 		return
 	}
 	for f := range fact.All[fact.Flow](p.Facts) {
-		if f.Proto != "tcp" {
+		if f.Proto() != "tcp" {
 			continue
 		}
-		for _, o := range [2]ends{{f.Client, f.Server}, {f.Server, f.Client}} {
-			if list := late[o]; len(list) == 1 && list[0].At.Artifact != f.At.Artifact {
+		for _, o := range [2]ends{{f.Client(), f.Server()}, {f.Server(), f.Client()}} {
+			if list := late[o]; len(list) == 1 && list[0].Ref().Artifact != f.Ref().Artifact {
 				c.join(list[0], f, "the same addresses and ports")
 			}
 		}
 	}
-}
-
-func loopbackEnd(addr string) bool {
-	ap, ok := ParseAddrPort(addr)
-	return ok && ap.Addr().IsLoopback()
 }
 
 func (c *Connections) join(a, b *fact.Flow, by string) {
@@ -173,7 +164,7 @@ func (c *Connections) join(a, b *fact.Flow, by string) {
 
 // order sorts the sightings from the client's side to the server's.
 func (k *Connection) order() {
-	slices.SortStableFunc(k.Flows, func(a, b *fact.Flow) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(k.Flows, func(a, b *fact.Flow) int { return a.Ref().Compare(b.Ref()) })
 	k.Ordered = true
 	for i, a := range k.Flows {
 		for _, b := range k.Flows[i+1:] {
@@ -194,9 +185,9 @@ func (k *Connection) Toward(a, b *fact.Flow) int { return nearer(a, b) }
 // the client sends passes its side first, what the server sends the other, whatever
 // the clocks say.
 func nearer(a, b *fact.Flow) int {
-	if a.ToServer.TTL > 0 && b.ToServer.TTL > 0 && a.ToServer.TTL != b.ToServer.TTL &&
-		(a.ToClient.TTL-b.ToClient.TTL)*(a.ToServer.TTL-b.ToServer.TTL) <= 0 {
-		return cmp.Compare(b.ToServer.TTL, a.ToServer.TTL)
+	if a.ToServer.TTL() > 0 && b.ToServer.TTL() > 0 && a.ToServer.TTL() != b.ToServer.TTL() &&
+		(a.ToClient.TTL()-b.ToClient.TTL())*(a.ToServer.TTL()-b.ToServer.TTL()) <= 0 {
+		return cmp.Compare(b.ToServer.TTL(), a.ToServer.TTL())
 	}
 	if there, back, ok := passages(a, b).medians(); ok {
 		return cmp.Compare(back, there)
@@ -215,22 +206,22 @@ func passages(a, b *fact.Flow) (d passage) {
 			*list = append(*list, y.Sub(x))
 		}
 	}
-	if a.ClientISN.Known && b.ClientISN.Known {
-		if a.ToServer.SYNs == b.ToServer.SYNs {
-			add(&d.there, a.First, b.First)
+	if a.ClientISN().Known && b.ClientISN().Known {
+		if a.ToServer.SYNs() == b.ToServer.SYNs() {
+			add(&d.there, a.First(), b.First())
 		}
-		if a.HandshakeRTT > 0 && b.HandshakeRTT > 0 {
-			add(&d.there, a.First.Add(a.HandshakeRTT), b.First.Add(b.HandshakeRTT))
+		if a.HandshakeRTT() > 0 && b.HandshakeRTT() > 0 {
+			add(&d.there, a.First().Add(a.HandshakeRTT()), b.First().Add(b.HandshakeRTT()))
 		}
-		add(&d.there, a.ToServer.FirstData, b.ToServer.FirstData)
-		add(&d.back, a.ToClient.FirstData, b.ToClient.FirstData)
+		add(&d.there, a.ToServer.FirstData(), b.ToServer.FirstData())
+		add(&d.back, a.ToClient.FirstData(), b.ToClient.FirstData())
 	}
-	add(&d.there, a.ToServer.FINTime, b.ToServer.FINTime)
-	add(&d.back, a.ToClient.FINTime, b.ToClient.FINTime)
-	for i := range a.Resets {
-		r := &a.Resets[i]
-		for j := range b.Resets {
-			o := &b.Resets[j]
+	add(&d.there, a.ToServer.FINTime(), b.ToServer.FINTime())
+	add(&d.back, a.ToClient.FINTime(), b.ToClient.FINTime())
+	for i := range a.Resets() {
+		r := &a.Resets()[i]
+		for j := range b.Resets() {
+			o := &b.Resets()[j]
 			if r.From != o.From || r.Seq != o.Seq || r.ACK != o.ACK {
 				continue
 			}

@@ -1,6 +1,7 @@
 package join
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -13,22 +14,24 @@ import (
 // passing is a short exchange as a capture sees it that is dated by a clock which is
 // off by skew: there is how long a packet needs to the server, from the client to
 // the point of capture.
-func passing(file fact.ID, client, server string, isn uint32, at time.Time, skew, there time.Duration, hops int) fact.Flow {
+func passing(file fact.ID, client, server string, isn uint32, at time.Time, skew, there time.Duration, hops int) fact.FlowRecord {
 	const whole = 20 * time.Millisecond
 	to := at.Add(skew + there)                     // a packet that the client sends at at
 	from := at.Add(skew + whole + (whole - there)) // one that the server sends in answer
-	return fact.Flow{
-		At: fact.Ref{Artifact: file, Packet: 1}, Proto: "tcp", Client: client, Server: server,
+	return fact.FlowRecord{
+		At: fact.Ref{Artifact: file, Packet: 1}, Proto: "tcp", Client: addr(client), Server: addr(server),
 		ClientISN: fact.Some(isn), ServerISN: fact.Some(isn + 7), First: to, Last: from, HandshakeRTT: 2 * whole, Closer: "client",
-		ToServer: fact.Direction{Packets: 4, SYNs: 1, TTL: 64 - hops, PayloadBytes: 1000, FirstData: to.Add(2 * whole), FINTime: to.Add(4 * whole), FIN: true},
-		ToClient: fact.Direction{Packets: 4, SYNs: 1, TTL: 62 + hops, PayloadBytes: 9000, FirstData: from.Add(2 * whole), FINTime: from.Add(4 * whole), FIN: true},
+		ToServer: fact.DirectionRecord{Packets: 4, SYNs: 1, TTL: 64 - hops, PayloadBytes: 1000, FirstData: to.Add(2 * whole), FINTime: to.Add(4 * whole), FIN: true},
+		ToClient: fact.DirectionRecord{Packets: 4, SYNs: 1, TTL: 62 + hops, PayloadBytes: 9000, FirstData: from.Add(2 * whole), FINTime: from.Add(4 * whole), FIN: true},
 	}
 }
 
-func seal(flows ...fact.Flow) *fact.Store {
+func addr(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+func seal(flows ...fact.FlowRecord) *fact.Store {
 	var s fact.Shard
 	for _, f := range flows {
-		fact.Add(&s, f)
+		fact.Add(&s, f.Flow())
 	}
 	return fact.Seal(nil, &s)
 }
@@ -68,21 +71,23 @@ func TestLossBetweenTwoCaptures(t *testing.T) {
 }
 
 func TestWhatIsOneConnection(t *testing.T) {
-	base := func() fact.Flow { return passing("a.pcap", "10.1.0.2:40000", "10.1.0.1:80", 111, noon, 0, 0, 0) }
+	base := func() fact.FlowRecord { return passing("a.pcap", "10.1.0.2:40000", "10.1.0.1:80", 111, noon, 0, 0, 0) }
 	for name, c := range map[string]struct {
-		change func(*fact.Flow)
+		change func(*fact.FlowRecord)
 		same   bool
 	}{
-		"seen elsewhere":                {func(f *fact.Flow) { f.At.Artifact = "b.pcap" }, true},
-		"behind a NAT, in one capture":  {func(f *fact.Flow) { f.Client, f.Server = "10.2.0.1:40000", "10.2.0.2:8080" }, true},
-		"the same addresses again":      {func(*fact.Flow) {}, false},
-		"another server's number":       {func(f *fact.Flow) { f.At.Artifact, f.ServerISN = "b.pcap", fact.Some(uint32(5)) }, false},
-		"an equal number an hour later": {func(f *fact.Flow) { f.Server, f.First = "10.2.0.2:8080", f.First.Add(time.Hour) }, false},
-		"no answer behind the NAT":      {func(f *fact.Flow) { f.At.Artifact, f.Server, f.ServerISN = "b.pcap", "10.2.0.2:81", fact.Opt[uint32]{} }, true},
-		"one number, nothing else alike": {func(f *fact.Flow) {
-			f.At.Artifact, f.Client, f.Server, f.ServerISN = "b.pcap", "10.7.0.1:999", "10.2.0.2:81", fact.Opt[uint32]{}
+		"seen elsewhere":                {func(f *fact.FlowRecord) { f.At.Artifact = "b.pcap" }, true},
+		"behind a NAT, in one capture":  {func(f *fact.FlowRecord) { f.Client, f.Server = addr("10.2.0.1:40000"), addr("10.2.0.2:8080") }, true},
+		"the same addresses again":      {func(*fact.FlowRecord) {}, false},
+		"another server's number":       {func(f *fact.FlowRecord) { f.At.Artifact, f.ServerISN = "b.pcap", fact.Some(uint32(5)) }, false},
+		"an equal number an hour later": {func(f *fact.FlowRecord) { f.Server, f.First = addr("10.2.0.2:8080"), f.First.Add(time.Hour) }, false},
+		"no answer behind the NAT": {func(f *fact.FlowRecord) {
+			f.At.Artifact, f.Server, f.ServerISN = "b.pcap", addr("10.2.0.2:81"), fact.Opt[uint32]{}
+		}, true},
+		"one number, nothing else alike": {func(f *fact.FlowRecord) {
+			f.At.Artifact, f.Client, f.Server, f.ServerISN = "b.pcap", addr("10.7.0.1:999"), addr("10.2.0.2:81"), fact.Opt[uint32]{}
 		}, false},
-		"begun before the other capture": {func(f *fact.Flow) {
+		"begun before the other capture": {func(f *fact.FlowRecord) {
 			f.At.Artifact, f.ClientISN, f.ServerISN = "b.pcap", fact.Opt[uint32]{}, fact.Opt[uint32]{}
 		}, true},
 	} {

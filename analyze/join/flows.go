@@ -139,23 +139,17 @@ func (f *Flows) listenLog(e *fact.LogEvent, writer int) {
 
 // Server is the server's end of a flow: who holds the exact connection, else who
 // listens for it.
-func (f *Flows) Server(fl *fact.Flow) End { return f.end(fl, fl.Server, fl.Client, true) }
+func (f *Flows) Server(fl *fact.Flow) End { return f.end(fl, fl.Server(), fl.Client(), true) }
 
 // Client is the client's end of a flow.
-func (f *Flows) Client(fl *fact.Flow) End { return f.end(fl, fl.Client, fl.Server, false) }
+func (f *Flows) Client(fl *fact.Flow) End { return f.end(fl, fl.Client(), fl.Server(), false) }
 
-func (f *Flows) end(fl *fact.Flow, local, remote string, server bool) End {
-	l, lok := ParseAddrPort(local)
-	r, rok := ParseAddrPort(remote)
-	if !lok || !rok {
-		return End{}
-	}
-	host := f.hosts.Of(fl.At)
+func (f *Flows) end(fl *fact.Flow, l, r netip.AddrPort, server bool) End {
+	host := f.hosts.Of(fl.Ref())
 	if h, ok := f.sockets.HostOf(l.Addr()); ok {
 		host = h
 	}
-	e := f.at(host, fl.Proto, l, r, server)
-	return e
+	return f.at(host, fl.Proto(), l, r, server)
 }
 
 // At is who stands behind an address of a host: a listener, or who a log or lsof

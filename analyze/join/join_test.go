@@ -112,14 +112,21 @@ func TestEndsOfAFlow(t *testing.T) {
 	w.socket("ss.txt", fact.StateEstablished, "127.0.0.1", "40000", "127.0.0.1", "80", 21)
 	w.socket("ss.txt", fact.StateEstablished, "::ffff:127.0.0.1", "80", "::ffff:127.0.0.1", "40000", 20)
 	f := derive(&w, &flows)
-	fl := &fact.Flow{At: fact.Ref{Artifact: "x.pcap", Packet: 1}, Proto: "tcp", Client: "127.0.0.1:40000", Server: "127.0.0.1:80"}
+	between := func(client string) *fact.Flow {
+		f := fact.FlowRecord{
+			At: fact.Ref{Artifact: "x.pcap", Packet: 1}, Proto: "tcp",
+			Client: netip.MustParseAddrPort(client), Server: netip.MustParseAddrPort("127.0.0.1:80"),
+		}.Flow()
+		return &f
+	}
+	fl := between("127.0.0.1:40000")
 	require.Equal(t, "process 21 (client)", f.Client(fl).Process.String())
 	server := f.Server(fl)
 	require.Equal(t, 20, server.Process.PID)
 	require.Equal(t, analyze.Confirmed, server.Link.Sure)
 	require.NotNil(t, server.Socket.Peer, "the mapped address is the same socket pair")
 
-	other := &fact.Flow{At: fl.At, Proto: "tcp", Client: "127.0.0.1:40001", Server: "127.0.0.1:80"}
+	other := between("127.0.0.1:40001")
 	require.Equal(t, analyze.Likely, f.Server(other).Link.Sure, "only the listener is known")
 	require.Nil(t, f.Client(other).Process)
 }

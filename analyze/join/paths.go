@@ -86,14 +86,14 @@ func buildPaths(p *analyze.Pass) *Paths {
 	for _, k := range ConnectionsOf(p).All {
 		for i, a := range k.Flows {
 			for _, b := range k.Flows[i+1:] {
-				if a.At.Artifact == b.At.Artifact {
+				if a.Ref().Artifact == b.Ref().Artifact {
 					continue
 				}
 				x, y := a, b
-				if y.At.Artifact < x.At.Artifact {
+				if y.Ref().Artifact < x.Ref().Artifact {
 					x, y = y, x
 				}
-				at := pair{x.At.Artifact, y.At.Artifact}
+				at := pair{x.Ref().Artifact, y.Ref().Artifact}
 				if samples[at] == nil {
 					order = append(order, at)
 				}
@@ -131,7 +131,7 @@ func (w *Path) measure(list []sample) {
 	var known []sample
 	for _, s := range list {
 		d := passages(s.a, s.b)
-		round := max(s.a.HandshakeRTT, s.b.HandshakeRTT)
+		round := max(s.a.HandshakeRTT(), s.b.HandshakeRTT())
 		switch {
 		case len(d.there) > 0 && len(d.back) > 0:
 			s.low, s.high = slices.Max(d.back), slices.Min(d.there)
@@ -169,28 +169,28 @@ func (w *Path) measure(list []sample) {
 	if high >= low {
 		w.Offset, w.Uncertainty = low+(high-low)/2, (high-low)/2
 	}
-	w.Hops = known[0].a.ToServer.TTL != known[0].b.ToServer.TTL
+	w.Hops = known[0].a.ToServer.TTL() != known[0].b.ToServer.TTL()
 	w.prove(known)
 }
 
 // prove keeps packets of a few connections that both captures date.
 func (w *Path) prove(list []sample) {
 	const most = 3
-	slices.SortStableFunc(list, func(a, b sample) int { return a.a.At.Compare(b.a.At) })
+	slices.SortStableFunc(list, func(a, b sample) int { return a.a.Ref().Compare(b.a.Ref()) })
 	for _, s := range list {
 		a, b := s.a, s.b
-		if len(w.Pairs) == most || !a.ClientISN.Known || !b.ClientISN.Known {
+		if len(w.Pairs) == most || !a.ClientISN().Known || !b.ClientISN().Known {
 			continue
 		}
-		w.Pairs = append(w.Pairs, Pair{Here: a.At, There: b.At, Difference: b.First.Sub(a.First),
-			What: fmt.Sprintf("SYN of %s with sequence number %d", a.Client, a.ClientISN.V)})
+		w.Pairs = append(w.Pairs, Pair{Here: a.Ref(), There: b.Ref(), Difference: b.First().Sub(a.First()),
+			What: fmt.Sprintf("SYN of %s with sequence number %d", a.Client(), a.ClientISN().V)})
 	}
 	for _, s := range list {
 		if len(w.Pairs) > 0 {
 			return
 		}
-		for _, r := range s.a.Resets {
-			for _, o := range s.b.Resets {
+		for _, r := range s.a.Resets() {
+			for _, o := range s.b.Resets() {
 				if r.From == o.From && r.Seq == o.Seq && len(w.Pairs) == 0 {
 					w.Pairs = append(w.Pairs, Pair{Here: s.a.Frame(r.Frame), There: s.b.Frame(o.Frame), Difference: o.Time.Sub(r.Time),
 						What: fmt.Sprintf("RST with sequence number %d", r.Seq)})
@@ -198,7 +198,7 @@ func (w *Path) prove(list []sample) {
 			}
 		}
 		if f, o := s.a.ToServer, s.b.ToServer; f.FIN && o.FIN && len(w.Pairs) == 0 {
-			w.Pairs = append(w.Pairs, Pair{Here: s.a.Frame(f.FINFrame), There: s.b.Frame(o.FINFrame), Difference: o.FINTime.Sub(f.FINTime), What: "FIN of " + s.a.Client})
+			w.Pairs = append(w.Pairs, Pair{Here: s.a.Frame(f.FINFrame()), There: s.b.Frame(o.FINFrame()), Difference: o.FINTime().Sub(f.FINTime()), What: "FIN of " + s.a.Client().String()})
 		}
 	}
 }
@@ -210,10 +210,10 @@ func (w *Path) compare(list []sample) {
 		return
 	}
 	add := func(l *Loss, sent, arrived *fact.Direction) {
-		l.Sent += sent.PayloadBytes
-		l.Arrived += arrived.PayloadBytes
-		l.SYNsSent += int64(sent.SYNs)
-		l.SYNsArrived += int64(arrived.SYNs)
+		l.Sent += sent.PayloadBytes()
+		l.Arrived += arrived.PayloadBytes()
+		l.SYNsSent += int64(sent.SYNs())
+		l.SYNsArrived += int64(arrived.SYNs())
 	}
 	for _, s := range list {
 		if !whole(s.a) || !whole(s.b) {
@@ -225,4 +225,6 @@ func (w *Path) compare(list []sample) {
 }
 
 // whole reports whether a capture shows a connection from beginning to end.
-func whole(f *fact.Flow) bool { return f.ClientISN.Known && f.Closer != "" && len(f.Partial) == 0 }
+func whole(f *fact.Flow) bool {
+	return f.ClientISN().Known && f.Closer() != "" && len(f.Partial()) == 0
+}

@@ -218,7 +218,7 @@ func (s *skews) byLogs(p *analyze.Pass) []*Skew {
 		add(e.At, e.Time, connectionKeys(e))
 	}
 	for f := range fact.All[fact.Flow](p.Facts) {
-		if s.of[f.At.Artifact] != "" {
+		if s.of[f.Ref().Artifact] != "" {
 			flowMoments(f, add)
 		}
 	}
@@ -258,15 +258,15 @@ func connectionKeys(e *fact.LogEvent) []string {
 
 // flowMoments are the beginning and the end of a connection on the wire.
 func flowMoments(f *fact.Flow, add func(fact.Ref, fact.Time, []string)) {
-	if f.Proto != "tcp" || !ephemeral(f.Client) || loopbackEnd(f.Server) {
+	if f.Proto() != "tcp" || f.Client().Port() < ephemeralPort || f.Server().Addr().IsLoopback() {
 		return
 	}
 	at := func(t time.Time) fact.Time { return fact.Time{T: t, Basis: fact.Epoch} }
-	if f.ClientISN.Known {
-		add(f.At, at(f.First), []string{"the beginning of the connection of " + f.Client})
+	if f.ClientISN().Known {
+		add(f.Ref(), at(f.First()), []string{"the beginning of the connection of " + f.Client().String()})
 	}
-	if len(f.Resets) > 0 {
-		add(f.Frame(f.Resets[0].Frame), at(f.Resets[0].Time), []string{"the end of the connection of " + f.Client})
+	if len(f.Resets()) > 0 {
+		add(f.Frame(f.Resets()[0].Frame), at(f.Resets()[0].Time), []string{"the end of the connection of " + f.Client().String()})
 	}
 }
 

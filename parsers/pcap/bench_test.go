@@ -64,7 +64,7 @@ func TestJobs(t *testing.T) {
 		facts := parsertest.Lines(t, got.Store)
 		if want == nil {
 			want = facts
-			require.Len(t, parsertest.All[fact.Flow](got.Store), 3000)
+			require.Len(t, records(got.Store), 3000)
 		}
 		require.True(t, bytes.Equal(want, facts), "%d jobs give other facts", jobs)
 	}

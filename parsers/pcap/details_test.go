@@ -53,7 +53,7 @@ func TestResets(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			st, _ := read(t, web+c.text)
-			f := parsertest.All[fact.Flow](st)[0]
+			f := records(st)[0]
 			require.Len(t, f.Resets, 1)
 			r := f.Resets[0]
 			require.Equal(t, []string{c.form, c.state, c.from}, []string{r.Form, r.State, r.From})

@@ -40,10 +40,10 @@ func (e endpoint) less(o endpoint) bool {
 
 func (e endpoint) ip() netip.Addr { return netip.AddrFrom16(e.addr.bytes()).Unmap() }
 
-func (e endpoint) append(b []byte) []byte { return netip.AddrPortFrom(e.ip(), e.port).AppendTo(b) }
+func (e endpoint) addrPort() netip.AddrPort { return netip.AddrPortFrom(e.ip(), e.port) }
 
 // String is "addr:port", IPv6 in brackets.
-func (e endpoint) String() string { return netip.AddrPortFrom(e.ip(), e.port).String() }
+func (e endpoint) String() string { return e.addrPort().String() }
 
 // flowKey is a five-tuple without direction: a is the lower end.
 type flowKey struct {

@@ -1,9 +1,6 @@
 package pcap
 
 import (
-	"crypto/sha1"
-	"encoding/base64"
-	"encoding/binary"
 	"time"
 
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -17,18 +14,19 @@ func timeOf(ns int64) time.Time {
 	return time.Unix(0, ns).UTC()
 }
 
-// fact makes the fact of a finished flow, without the names of its tunnels: those
-// the decoder knows, and it belongs to another goroutine.
-func (f *flow) fact(id fact.ID) fact.Flow {
+// record says what is known of a finished flow, without the names of its tunnels:
+// those the decoder knows, and it belongs to another goroutine.
+func (f *flow) record(id fact.ID) fact.FlowRecord {
 	c, s := &f.sides[f.client], &f.sides[1-f.client]
-	client, server, community, history := f.names()
-	out := fact.Flow{
+	client, server := f.key.a, f.key.b
+	if f.client == 1 {
+		client, server = server, client
+	}
+	out := fact.FlowRecord{
 		At:    fact.Ref{Artifact: id, Packet: int(f.firstFrame), Offset: f.firstOffset, Len: int(f.firstLen)},
-		Proto: "udp", Client: client, Server: server, ClientSure: f.sure,
+		Proto: "udp", Client: client.addrPort(), Server: server.addrPort(), WithinIPv6: !f.v4, ClientSure: f.sure,
 		First: timeOf(f.first), Last: timeOf(f.last), LastFrame: int(f.lastFrame),
-		Packets: int64(c.packets + s.packets), Bytes: c.bytes + s.bytes, PayloadBytes: c.payload + s.payload,
-		CommunityID: community, History: history,
-		Interface: int(f.iface), Established: f.established, HandshakeRTT: time.Duration(f.rtt),
+		History: string(f.history.text[:f.history.len]), Interface: int(f.iface), Established: f.established, HandshakeRTT: time.Duration(f.rtt),
 		Turns: f.turns.fact(f), App: appNames[f.app], ToServer: c.fact(s), ToClient: s.fact(c),
 	}
 	if r := f.rare; r != nil {
@@ -45,7 +43,7 @@ func (f *flow) fact(id fact.ID) fact.Flow {
 }
 
 // tcpFact fills what only TCP has.
-func (f *flow) tcpFact(out *fact.Flow, c, s *side) {
+func (f *flow) tcpFact(out *fact.FlowRecord, c, s *side) {
 	out.Proto = "tcp"
 	if r := f.rare; r != nil {
 		out.Counts = r.counts.fact()
@@ -75,8 +73,8 @@ func (f *flow) tcpFact(out *fact.Flow, c, s *side) {
 }
 
 // fact is one half of a flow; other is the half that acknowledges it.
-func (s *side) fact(other *side) fact.Direction {
-	d := fact.Direction{
+func (s *side) fact(other *side) fact.DirectionRecord {
+	d := fact.DirectionRecord{
 		Packets: int64(s.packets), Bytes: s.bytes, PayloadBytes: s.payload, DataPackets: int64(s.dataPackets),
 		LastDataFrame: int(s.lastDataFrame), LastFrame: int(s.lastFrame), FIN: s.fin, FINFrame: int(s.finFrame),
 		SYNs: int(s.syns), MSS: int(s.mss), SACK: s.sack, Timestamps: s.timestamps, MaxSegment: int(s.maxSegment),
@@ -111,38 +109,4 @@ func (s *side) unacked(other *side) int64 {
 		n--
 	}
 	return min(max(n, 0), s.payload)
-}
-
-// names makes the strings of a flow in one allocation.
-func (f *flow) names() (client, server, community, history string) {
-	from, to := f.key.a, f.key.b
-	if f.client == 1 {
-		from, to = to, from
-	}
-	var buf [160]byte
-	b := from.append(buf[:0])
-	one := len(b)
-	b = to.append(b)
-	two := len(b)
-	b = appendCommunityID(b, f.key, f.v4)
-	three := len(b)
-	all := string(append(b, f.history.text[:f.history.len]...))
-	return all[:one], all[one:two], all[two:three], all[three:]
-}
-
-// appendCommunityID appends version 1 of the Community ID flow hash, with seed 0.
-func appendCommunityID(out []byte, k flowKey, v4 bool) []byte {
-	var buf [40]byte
-	b := buf[:2]
-	from := 0
-	if v4 {
-		from = 12
-	}
-	a, z := k.a.addr.bytes(), k.b.addr.bytes()
-	b = append(append(b, a[from:]...), z[from:]...)
-	b = append(b, k.proto, 0)
-	b = binary.BigEndian.AppendUint16(b, k.a.port)
-	b = binary.BigEndian.AppendUint16(b, k.b.port)
-	sum := sha1.Sum(b)
-	return base64.StdEncoding.AppendEncode(append(out, "1:"...), sum[:])
 }

@@ -190,7 +190,7 @@ func TestPcapngDamage(t *testing.T) {
 	n.enhanced(0, 2e6, frames[1])
 	st, status := parsertest.Run(t, pcap.Parser(), "x.pcapng", n.out)
 	require.EqualValues(t, 1, status.Skipped)
-	require.EqualValues(t, 2, parsertest.All[fact.Flow](st)[0].Packets)
+	require.EqualValues(t, 2, records(st)[0].Packets)
 	st, status = parsertest.Run(t, pcap.Parser(), "x.pcapng", append(n.out, 6, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0))
 	require.Equal(t, analyze.ArtifactPartial, status.Status)
 	require.True(t, parsertest.All[fact.Capture](st)[0].Cut)
@@ -233,9 +233,9 @@ func TestResync(t *testing.T) {
 
 // TestSnapshot checks that a small snapshot length hides no RST and no window.
 func TestSnapshot(t *testing.T) {
-	v4 := func(in []fact.Flow) (out []fact.Flow) { // IPv6 headers are longer
+	v4 := func(in []fact.FlowRecord) (out []fact.FlowRecord) { // IPv6 headers are longer
 		for _, f := range in {
-			if f.Proto == "tcp" && f.Client[0] != '[' {
+			if f.Proto == "tcp" && f.Client.Addr().Is4() {
 				out = append(out, f)
 			}
 		}

@@ -224,8 +224,8 @@ func TestTunnels(t *testing.T) {
 	}
 }
 
-func onlyCounts(f fact.Flow) fact.Flow {
-	return fact.Flow{Client: f.Client, Server: f.Server, Counts: f.Counts, Packets: f.Packets, PayloadBytes: f.PayloadBytes, History: f.History}
+func onlyCounts(f fact.FlowRecord) fact.FlowRecord {
+	return fact.FlowRecord{Client: f.Client, Server: f.Server, Counts: f.Counts, Packets: f.Packets, PayloadBytes: f.PayloadBytes, History: f.History}
 }
 
 // TestNotATunnel checks that a packet on the port of a tunnel stays what it is when
@@ -234,7 +234,7 @@ func TestNotATunnel(t *testing.T) {
 	frames := edit(framesOf(t, web+"C>S SYN"), func([]byte) []byte { return framed(0x800, inUDP(4789, []byte("hello, no tunnel here at all"))) })
 	f := flows(t, classic(binary.LittleEndian, 0xa1b2c3d4, 1, frames))[0]
 	require.Equal(t, "udp", f.Proto)
-	require.Equal(t, "172.16.0.2:4789", f.Server)
+	require.Equal(t, "172.16.0.2:4789", f.Server.String())
 	require.Empty(t, f.Tunnel)
 }
 
@@ -267,7 +267,7 @@ func TestFragments(t *testing.T) {
 	t.Run("incomplete", func(t *testing.T) {
 		got := flows(t, classic(binary.LittleEndian, 0xa1b2c3d4, 1, slices.Concat(frames[:3], []frame{a, c}, frames[4:])))
 		require.Zero(t, got[0].PayloadBytes)
-		require.Equal(t, 1, got[0].Counts.ACKedLostSegment)
+		require.EqualValues(t, 1, got[0].Counts.ACKedLostSegment)
 	})
 }
 

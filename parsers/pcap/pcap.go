@@ -72,6 +72,7 @@ type capture struct {
 	out    *analyze.Sink
 	dec    *decoder
 	tables *tables
+	packer fact.FlowPacker
 
 	frames, truncated, undecoded int64
 	first, last                  int64
@@ -151,13 +152,13 @@ func (c *capture) frame(r *record) {
 // flow emits a flow that is over. Flows end in another order than they begin, and
 // workers finish them in no certain one; emit sorts them.
 func (c *capture) flow(f *finished) {
-	f.flow.Tunnel = c.dec.tunnels.names(f.tunnel)
-	analyze.Emit(c.out, f.flow)
+	f.record.Tunnel = c.dec.tunnels.names(f.tunnel)
+	analyze.Emit(c.out, c.packer.Pack(&f.record))
 }
 
 // emit hands over what was found, flows in the order of their first frames.
 func (c *capture) emit(info *fileInfo, err error) {
-	analyze.Sort(c.out, func(a, b *fact.Flow) int { return cmp.Compare(a.At.Packet, b.At.Packet) })
+	analyze.Sort(c.out, func(a, b *fact.Flow) int { return cmp.Compare(a.Ref().Packet, b.Ref().Packet) })
 	icmp, dns := c.tables.results(c.last)
 	f := fact.Capture{
 		At: c.out.Ref(0, 0, 0), Format: info.format, Interfaces: info.interfaces, Packets: c.frames, Snaplen: info.snaplen,

@@ -27,11 +27,11 @@ func compile(t testing.TB, text string) []byte {
 }
 
 // flow reads a capture that holds one flow.
-func flow(t *testing.T, text string) fact.Flow {
+func flow(t *testing.T, text string) fact.FlowRecord {
 	t.Helper()
 	st, status := read(t, text)
 	require.Equal(t, analyze.ArtifactParsed, status.Status, status.Issues)
-	all := parsertest.All[fact.Flow](st)
+	all := records(st)
 	require.Len(t, all, 1)
 	return all[0]
 }
@@ -85,7 +85,7 @@ func TestStall(t *testing.T) {
 	require.Equal(t, 2, f.Stalls[0].Probes)
 	require.False(t, f.Stalls[0].Open)
 	require.Greater(t, f.Stalls[0].Duration.Seconds(), 3.9)
-	require.Equal(t, 3, f.Counts.ZeroWindow)
+	require.EqualValues(t, 3, f.Counts.ZeroWindow)
 }
 
 func TestStallOpenAtTheEnd(t *testing.T) {

@@ -23,10 +23,10 @@ func (c *counts) add(s sign) {
 	}
 }
 
-func (c *counts) of(s sign) (n int) {
+func (c *counts) of(s sign) (n int32) {
 	for i := range c.signs {
 		if s&(1<<i) != 0 {
-			n += int(c.signs[i])
+			n += c.signs[i]
 		}
 	}
 	return n
@@ -34,7 +34,7 @@ func (c *counts) of(s sign) (n int) {
 
 func (c *counts) fact() fact.Counts {
 	return fact.Counts{
-		RST: int(c.rst), Duplicate: int(c.duplicate),
+		RST: c.rst, Duplicate: c.duplicate,
 		ZeroWindow: c.of(signZeroWindow), WindowFull: c.of(signWindowFull), WindowUpdate: c.of(signWindowUpdate),
 		Retransmission: c.of(signRepeated), FastRetransmission: c.of(signFast), SpuriousRetransmission: c.of(signSpurious),
 		OutOfOrder: c.of(signOutOfOrder), DupACK: c.of(signDupACK), KeepAlive: c.of(signKeepAlive),

@@ -19,8 +19,8 @@ func segment(port uint16, frame int, flags uint8, payload int32) *packet {
 // TestEviction checks that a full table lets go of flows that are over first, then
 // of the one that was silent longest, and says which were still open.
 func TestEviction(t *testing.T) {
-	var done []fact.Flow
-	tab := newTable(3, func(f *flow) { done = append(done, f.fact("x")) })
+	var done []fact.FlowRecord
+	tab := newTable(3, func(f *flow) { done = append(done, f.record("x")) })
 	add := func(p *packet) { tab.add(p, p.hash()) }
 	add(segment(1, 1, ack, 10))
 	add(segment(2, 2, ack, 10))
@@ -44,8 +44,8 @@ func TestEviction(t *testing.T) {
 
 // TestFlowIndex checks that flows are found again while the index grows and shrinks.
 func TestFlowIndex(t *testing.T) {
-	var done []fact.Flow
-	tab := newTable(1<<20, func(f *flow) { done = append(done, f.fact("x")) })
+	var done []fact.FlowRecord
+	tab := newTable(1<<20, func(f *flow) { done = append(done, f.record("x")) })
 	for port := range uint16(5000) {
 		p := segment(port, int(port)+1, ack, 1)
 		tab.add(p, p.hash())

@@ -37,9 +37,9 @@ type tables struct {
 	spare [][]finished
 }
 
-// finished is the fact of a flow and the number of its tunnels.
+// finished is what is known of a flow and the number of its tunnels.
 type finished struct {
-	flow   fact.Flow
+	record fact.FlowRecord
 	tunnel uint16
 }
 
@@ -74,7 +74,7 @@ func newTables(id fact.ID, jobs int, emit func(*finished)) *tables {
 		t.workers[i] = &worker{in: make(chan *batch, maxBatches), free: make(chan *batch, maxBatches), cur: &batch{}, made: 1}
 	}
 	for i := range t.all {
-		deliver := func(f *flow) { emit(&finished{f.fact(id), f.tunnel}) }
+		deliver := func(f *flow) { emit(&finished{f.record(id), f.tunnel}) }
 		if len(t.workers) > 0 {
 			w := t.workers[i%len(t.workers)]
 			deliver = func(f *flow) { w.deliver(t, f) }
@@ -115,12 +115,12 @@ func (w *worker) guard(do func()) {
 	do()
 }
 
-// deliver turns a flow into a fact and collects facts for the reader.
+// deliver collects records of flows for the reader.
 func (w *worker) deliver(t *tables, f *flow) {
 	if w.done == nil {
 		w.done = make([]finished, 0, finishedSize)
 	}
-	w.done = append(w.done, finished{f.fact(t.id), f.tunnel})
+	w.done = append(w.done, finished{f.record(t.id), f.tunnel})
 	if len(w.done) == finishedSize {
 		w.handBack(t)
 	}

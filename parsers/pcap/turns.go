@@ -84,8 +84,8 @@ func (t *turns) acked(f *flow, p *packet, from int) {
 	}
 }
 
-func (t *turns) fact(f *flow) fact.Turns {
-	out := fact.Turns{
+func (t *turns) fact(f *flow) fact.TurnsRecord {
+	out := fact.TurnsRecord{
 		Requests: int(t.requests), Answers: int(t.answers), MaxAnswer: time.Duration(t.longest),
 		SlowestFrame: int(t.slowest), ServerFirst: t.serverFirst,
 	}

@@ -11,6 +11,7 @@
 package wire
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -123,7 +124,7 @@ func (c *Case) At() time.Time {
 	case c.ICMP != nil:
 		return c.ICMP.Time
 	}
-	return c.Flow.Last
+	return c.Flow.Last()
 }
 
 // Frame is the frame that shows it: the RST, the ICMP message, or the last.
@@ -134,23 +135,23 @@ func (c *Case) Frame() fact.Ref {
 	case c.ICMP != nil:
 		return c.ICMP.At
 	}
-	return c.Flow.Frame(c.Flow.LastFrame)
+	return c.Flow.Frame(c.Flow.LastFrame())
 }
 
 // Culprit is the address that the RST carries, Victim the other.
-func (c *Case) Culprit() string {
+func (c *Case) Culprit() netip.AddrPort {
 	if c.FromServer {
-		return c.Flow.Server
+		return c.Flow.Server()
 	}
-	return c.Flow.Client
+	return c.Flow.Client()
 }
 
 // Victim is the other address.
-func (c *Case) Victim() string {
+func (c *Case) Victim() netip.AddrPort {
 	if c.FromServer {
-		return c.Flow.Client
+		return c.Flow.Client()
 	}
-	return c.Flow.Server
+	return c.Flow.Server()
 }
 
 // side is the direction that the culprit sent in.

@@ -18,9 +18,9 @@ func (x *Index) deaths() {
 			switch {
 			case c != nil && c.mayDie():
 				abnormal++
-				ends = append(ends, first(f.ToClient.FINTime, c.At()))
-			case f.Closer == "server" && f.ToClient.FIN && !f.ToClient.FINTime.IsZero():
-				ends = append(ends, f.ToClient.FINTime)
+				ends = append(ends, first(f.ToClient.FINTime(), c.At()))
+			case f.Closer() == "server" && f.ToClient.FIN && !f.ToClient.FINTime().IsZero():
+				ends = append(ends, f.ToClient.FINTime())
 			}
 		}
 		if abnormal == 0 {
@@ -38,7 +38,7 @@ func (x *Index) deaths() {
 			continue
 		}
 		for _, f := range s.Flows {
-			if c := x.byFlow[f]; c != nil && c.mayDie() && !first(f.ToClient.FINTime, c.At()).Before(at) {
+			if c := x.byFlow[f]; c != nil && c.mayDie() && !first(f.ToClient.FINTime(), c.At()).Before(at) {
 				c.Class, c.Death = Abort, true
 			}
 		}
@@ -62,7 +62,7 @@ func first(a, b time.Time) time.Time {
 // refused, and whether there was any.
 func (x *Index) after(s *Server, at time.Time) (refused, tried bool) {
 	for _, f := range s.Flows {
-		if !f.First.After(at) {
+		if !f.First().After(at) {
 			continue
 		}
 		tried = true

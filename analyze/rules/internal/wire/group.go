@@ -37,7 +37,8 @@ type Group struct {
 func (x *Index) group() {
 	type key struct {
 		class Class
-		who   string
+		who   addrKey
+		of    netip.AddrPort // the service that a client calls
 		death bool
 	}
 	groups := map[key]*Group{}
@@ -45,12 +46,10 @@ func (x *Index) group() {
 		if c.Class <= Scan {
 			continue
 		}
-		who := x.key(c.Flow.At, c.Culprit())
+		k := key{class: c.Class, who: x.key(c.Flow.Ref(), c.Culprit()), death: c.Death}
 		if !c.FromServer {
-			ap, _ := join.ParseAddrPort(c.Culprit())
-			who = x.key(c.Flow.At, netip.AddrPortFrom(ap.Addr(), 0).String()) + " of " + c.Flow.Server
+			k.who, k.of = x.peer(c), c.Flow.Server()
 		}
-		k := key{c.Class, who, c.Death}
 		g := groups[k]
 		if g == nil {
 			g = &Group{Class: c.Class, FromClients: !c.FromServer, x: x}
@@ -83,8 +82,8 @@ func (x *Index) proxies() {
 			continue
 		}
 		for _, down := range x.Groups {
-			if down.FromClients || !sameHost(up.Cases[0].Flow.Client, down.Cases[0].Flow.Server) ||
-				x.hosts.Of(up.Cases[0].Flow.At) != x.hosts.Of(down.Cases[0].Flow.At) {
+			if down.FromClients || up.Cases[0].Flow.Client().Addr() != down.Cases[0].Flow.Server().Addr() ||
+				x.hosts.Of(up.Cases[0].Flow.Ref()) != x.hosts.Of(down.Cases[0].Flow.Ref()) {
 				continue
 			}
 			near := 0
@@ -107,20 +106,14 @@ func (x *Index) proxies() {
 	x.Groups = slices.DeleteFunc(x.Groups, func(g *Group) bool { return len(g.Cases) == 0 })
 }
 
-func sameHost(a, b string) bool {
-	x, ok1 := join.ParseAddrPort(a)
-	y, ok2 := join.ParseAddrPort(b)
-	return ok1 && ok2 && x.Addr() == y.Addr()
-}
-
 // name finds the culprit's end and the words for it.
 func (g *Group) name() {
 	c := g.Cases[0]
 	g.Server = g.x.Server(c.Flow)
-	host := g.x.hosts.Of(c.Flow.At)
+	host := g.x.hosts.Of(c.Flow.Ref())
 	if c.FromServer {
 		g.End = g.x.ends.Server(c.Flow)
-		g.Subject = g.prefix(host) + c.Flow.Server
+		g.Subject = g.prefix(host) + c.Flow.Server().String()
 		if g.Death() {
 			g.Subject += " (its process ended)"
 		}
@@ -132,7 +125,7 @@ func (g *Group) name() {
 	case g.End.Process != nil:
 		g.Subject = g.End.Process.String()
 	case addr.IsLoopback():
-		g.Subject = g.x.hosts.Prefix(host) + "clients of " + c.Flow.Server
+		g.Subject = g.x.hosts.Prefix(host) + "clients of " + c.Flow.Server().String()
 	default:
 		g.Subject = g.prefix(host) + addr.String()
 	}
@@ -202,11 +195,11 @@ func (g *Group) Entities() []analyze.Entity {
 	}
 	for _, c := range g.Cases[:min(len(g.Cases), maxFlowEntities)] {
 		for _, ends := range g.x.tuples(c.Flow) {
-			out = append(out, join.FlowEntity(g.x.hosts.Of(c.Flow.At), ends[0], ends[1]))
+			out = append(out, join.FlowEntity(g.x.hosts.Of(c.Flow.Ref()), ends[0], ends[1]))
 		}
 	}
 	for _, c := range g.Upstream[:min(len(g.Upstream), maxFlowEntities)] {
-		out = append(out, join.FlowEntity(g.x.hosts.Of(c.Flow.At), c.Flow.Client, c.Flow.Server))
+		out = append(out, join.FlowEntity(g.x.hosts.Of(c.Flow.Ref()), c.Flow.Client(), c.Flow.Server()))
 	}
 	return out
 }
@@ -216,8 +209,8 @@ func (g *Group) Entities() []analyze.Entity {
 func (g *Group) translated() []analyze.Entity {
 	var out []analyze.Entity
 	for _, ends := range g.x.tuples(g.Cases[0].Flow)[1:] {
-		if ap, ok := join.ParseAddrPort(ends[1]); ok && ap != g.End.Addr {
-			out = append(out, join.Endpoint(g.End.Host, ap))
+		if ends[1] != g.End.Addr {
+			out = append(out, join.Endpoint(g.End.Host, ends[1]))
 		}
 	}
 	return out
@@ -230,7 +223,7 @@ func (g *Group) Both() string {
 		return ""
 	}
 	return fmt.Sprintf("%s it reset its own connection to %s in the same moment: it is a proxy that gives both halves up, and the service behind it is not at fault.",
-		Count(len(g.Upstream), "time", "times"), g.Upstream[0].Flow.Server)
+		Count(len(g.Upstream), "time", "times"), g.Upstream[0].Flow.Server())
 }
 
 // At is evidence at a frame of a conversation.

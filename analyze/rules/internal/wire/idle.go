@@ -2,30 +2,27 @@ package wire
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/culprit-dev/culprit/analyze/fact"
-	"github.com/culprit-dev/culprit/analyze/join"
 )
 
 // idleTimeouts finds connections that die after one silence. A RST that comes out
 // of the silence measures the timer itself; one that answers the next packet, or
 // no answer at all, only bounds it, so that survivors of longer silences refute it.
 func (x *Index) idleTimeouts() {
-	byPeer := map[string][]*Case{}
-	var keys []string
+	byPeer := map[addrKey][]*Case{}
+	var keys []addrKey
 	put := func(c *Case) {
-		ap, _ := join.ParseAddrPort(c.Culprit())
-		k := x.key(c.Flow.At, netip.AddrPortFrom(ap.Addr(), 0).String())
+		k := x.peer(c)
 		if byPeer[k] == nil {
 			keys = append(keys, k)
 		}
 		byPeer[k] = append(byPeer[k], c)
 	}
 	for _, c := range x.Cases {
-		if g, ok := c.gapBefore(c.Flow.ToServer.LastDataFrame); ok && c.Class == Abort && c.lastMoment() {
+		if g, ok := c.gapBefore(c.Flow.ToServer.LastDataFrame()); ok && c.Class == Abort && c.lastMoment() {
 			c.Provoked, c.Idle, c.IdleFrame = true, g.Duration, g.BeforeFrame
 			put(c)
 		} else if c.spontaneous() || c.provokedIdle() {
@@ -81,7 +78,7 @@ func (x *Index) boundedIdle(cases []*Case) {
 			return
 		}
 		for _, f := range s.Flows {
-			goesOn = goesOn || f.First.Before(death) && f.ToServer.LastData.After(death) && f.ToClient.LastData.After(death)
+			goesOn = goesOn || f.First().Before(death) && f.ToServer.LastData().After(death) && f.ToClient.LastData().After(death)
 		}
 	}
 	if !goesOn {
@@ -102,8 +99,8 @@ func (x *Index) Survived(s *Server) (longest time.Duration, f *fact.Flow, gap *f
 		return 0, nil, nil
 	}
 	for _, fl := range s.Flows {
-		for i := range fl.Idle {
-			g := &fl.Idle[i]
+		for i := range fl.Idle() {
+			g := &fl.Idle()[i]
 			if g.Duration <= longest || g.EndedBy != "data" || !survived(fl, g) {
 				continue
 			}
@@ -116,16 +113,16 @@ func (x *Index) Survived(s *Server) (longest time.Duration, f *fact.Flow, gap *f
 // survived reports whether the other side said something after the silence that
 // was no RST.
 func survived(f *fact.Flow, g *fact.Gap) bool {
-	for _, r := range f.Resets {
+	for _, r := range f.Resets() {
 		if r.AfterFrame == g.AfterFrame || r.Frame == g.AfterFrame {
 			return false
 		}
 	}
 	if g.EndedFrom == "server" {
-		return f.ToServer.LastFrame > g.AfterFrame
+		return f.ToServer.LastFrame() > g.AfterFrame
 	}
 	// A bare ACK to the first payload is no sign of life: the RST may follow it.
-	return f.ToClient.LastDataFrame > g.AfterFrame
+	return f.ToClient.LastDataFrame() > g.AfterFrame
 }
 
 // cluster is the largest set of cases whose silences differ by no more than the

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -24,8 +25,8 @@ type Index struct {
 	byFlow  map[*fact.Flow]*Case
 	grouped map[*Case]*Group
 	twins   map[*fact.Flow]*twins
-	servers map[string]*Server
-	order   []string // keys of servers, in order of appearance
+	servers map[addrKey]*Server
+	order   []*Server // in order of appearance
 	// captures are by the bundle's clock.
 	captures map[fact.ID]*fact.Capture
 	met      map[met]bool
@@ -52,7 +53,7 @@ func build(p *analyze.Pass) *Index {
 	x := &Index{
 		hosts: join.HostsOf(p), ends: join.FlowsOf(p), sockets: join.SocketsOf(p),
 		byFlow: map[*fact.Flow]*Case{}, grouped: map[*Case]*Group{},
-		twins: map[*fact.Flow]*twins{}, servers: map[string]*Server{},
+		twins: map[*fact.Flow]*twins{}, servers: map[addrKey]*Server{},
 		captures: map[fact.ID]*fact.Capture{}, met: map[met]bool{},
 	}
 	x.collect(p)
@@ -68,7 +69,7 @@ func build(p *analyze.Pass) *Index {
 	x.deaths()
 	x.races()
 	x.idleTimeouts()
-	slices.SortStableFunc(x.Cases, func(a, b *Case) int { return a.Flow.At.Compare(b.Flow.At) })
+	slices.SortStableFunc(x.Cases, func(a, b *Case) int { return a.Flow.Ref().Compare(b.Flow.Ref()) })
 	x.group()
 	return x
 }
@@ -81,32 +82,36 @@ func (x *Index) add(c *Case) {
 // Case is what ended a conversation, nil if nothing cut it short.
 func (x *Index) Case(f *fact.Flow) *Case { return x.byFlow[f] }
 
-// key names an address; a loopback address belongs to its host.
-func (x *Index) key(at fact.Ref, addr string) string {
-	if ap, ok := join.ParseAddrPort(addr); ok && ap.Addr().IsLoopback() {
-		return x.hosts.Of(at) + "|" + addr
+// addrKey is an address and port; a loopback address belongs to its host.
+type addrKey struct {
+	host string
+	addr netip.AddrPort
+}
+
+func (x *Index) key(at fact.Ref, addr netip.AddrPort) addrKey {
+	if addr.Addr().IsLoopback() {
+		return addrKey{x.hosts.Of(at), addr}
 	}
-	return "|" + addr
+	return addrKey{"", addr}
+}
+
+// peer is the culprit's address, whatever the port.
+func (x *Index) peer(c *Case) addrKey {
+	return x.key(c.Flow.Ref(), netip.AddrPortFrom(c.Culprit().Addr(), 0))
 }
 
 // Server is the address that a conversation goes to, with its other conversations.
-func (x *Index) Server(f *fact.Flow) *Server { return x.servers[x.key(f.At, f.Server)] }
+func (x *Index) Server(f *fact.Flow) *Server { return x.servers[x.key(f.Ref(), f.Server())] }
 
 // Servers are all addresses that conversations go to, in order of appearance.
-func (x *Index) Servers() []*Server {
-	out := make([]*Server, len(x.order))
-	for i, k := range x.order {
-		out[i] = x.servers[k]
-	}
-	return out
-}
+func (x *Index) Servers() []*Server { return x.order }
 
 // collect lists the TCP conversations, each once and by the bundle's clock.
 func (x *Index) collect(p *analyze.Pass) {
 	clocks, known := join.ClocksOf(p), join.ConnectionsOf(p)
 	dated := map[*fact.Flow]*fact.Flow{} // by the capture's clock to by the bundle's
 	date := func(f *fact.Flow) *fact.Flow {
-		skew := clocks.Skew(f.At.Artifact)
+		skew := clocks.Skew(f.Ref().Artifact)
 		if skew == 0 {
 			return f
 		}
@@ -121,7 +126,7 @@ func (x *Index) collect(p *analyze.Pass) {
 		x.captures[c.At.Artifact] = &moved
 	}
 	for f := range fact.All[fact.Flow](p.Facts) {
-		if f.Proto != "tcp" {
+		if f.Proto() != "tcp" {
 			continue
 		}
 		k := known.Of(f)
@@ -144,12 +149,12 @@ func (x *Index) collect(p *analyze.Pass) {
 		x.twins[date(told)] = t
 	}
 	for _, f := range x.Flows {
-		k := x.key(f.At, f.Server)
+		k := x.key(f.Ref(), f.Server())
 		s := x.servers[k]
 		if s == nil {
-			s = &Server{Host: x.hosts.Of(f.At), Addr: f.Server}
+			s = &Server{Host: x.hosts.Of(f.Ref()), Addr: f.Server().String()}
 			x.servers[k] = s
-			x.order = append(x.order, k)
+			x.order = append(x.order, s)
 		}
 		s.Flows = append(s.Flows, f)
 	}

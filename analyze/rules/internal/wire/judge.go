@@ -10,10 +10,10 @@ import (
 // Classes that need neighbours (IdleTimeout, KeepaliveRace, Middlebox, Fallback,
 // Scan) are given later.
 func judge(f *fact.Flow) *Case {
-	if f.Proto != "tcp" || len(f.Resets) == 0 {
+	if f.Proto() != "tcp" || len(f.Resets()) == 0 {
 		return nil
 	}
-	r := &f.Resets[0]
+	r := &f.Resets()[0]
 	c := &Case{Flow: f, Reset: r, FromServer: r.From == "server", Unread: r.PeerDataSinceOwn}
 	switch r.State {
 	case "syn_sent":
@@ -48,12 +48,12 @@ func (c *Case) established() {
 	// Without a socket the kernel resets only in answer to a packet.
 	c.Provoked = true
 	c.Class = HalfOpen
-	for _, g := range f.Idle {
+	for _, g := range f.Idle() {
 		if g.AfterFrame == r.AfterFrame {
 			c.Idle, c.IdleFrame = g.Duration, g.BeforeFrame
 		}
 	}
-	fresh := f.ClientISN.Known && c.FromServer && f.ToClient.PayloadBytes == 0 && r.Time.Sub(f.First) < handshake
+	fresh := f.ClientISN().Known && c.FromServer && f.ToClient.PayloadBytes() == 0 && r.Time.Sub(f.First()) < handshake
 	if fresh && c.Idle < minIdle {
 		c.Class = Overflow
 	}
@@ -69,8 +69,8 @@ func (c *Case) closing() {
 	switch {
 	case r.ResetterFIN && !r.PeerFIN:
 		c.late()
-	case r.ResetterFIN && r.PeerDataSinceOwn > 0 && r.Form == "nosock" && f.ToServer.LastData.After(f.ToClient.FINTime) &&
-		f.ToServer.FINFrame > f.ToClient.FINFrame:
+	case r.ResetterFIN && r.PeerDataSinceOwn > 0 && r.Form == "nosock" && f.ToServer.LastData().After(f.ToClient.FINTime()) &&
+		f.ToServer.FINFrame() > f.ToClient.FINFrame():
 		// The client wrote and closed after the server's FIN; the RST answers one of
 		// the two.
 		c.late()
@@ -86,7 +86,7 @@ func (c *Case) late() {
 	if r.PeerDataSinceOwn == 0 {
 		return
 	}
-	c.Late = f.ToServer.LastData.Sub(f.ToClient.FINTime)
+	c.Late = f.ToServer.LastData().Sub(f.ToClient.FINTime())
 	if c.Late <= 0 {
 		// Captured on the client's side, a request that crosses the FIN stands
 		// before it. One that was acknowledged did not cross: the server closed
@@ -97,19 +97,19 @@ func (c *Case) late() {
 		}
 		c.Late, c.Crossed = 0, true
 	}
-	if c.Late <= max(crossing, 3*f.HandshakeRTT) {
+	if c.Late <= max(crossing, 3*f.HandshakeRTT()) {
 		c.Crossed = true
 	}
 	limit := int64(goodbye)
-	if f.App == "tls" {
+	if f.App() == "tls" {
 		limit = closeNotify
 	}
-	if r.PeerDataSinceOwn <= limit && (c.Crossed || f.App == "tls" && c.Late <= time.Second) && !c.pooled() {
+	if r.PeerDataSinceOwn <= limit && (c.Crossed || f.App() == "tls" && c.Late <= time.Second) && !c.pooled() {
 		return // a last word, no request
 	}
 	c.Class = WriteAfterClose
-	for _, g := range f.Idle {
-		if g.AfterFrame == f.ToClient.FINFrame || c.Late == 0 && g.EndedBy == "data" && g.EndedFrom == "client" && g.AfterFrame == f.ToServer.LastDataFrame {
+	for _, g := range f.Idle() {
+		if g.AfterFrame == f.ToClient.FINFrame() || c.Late == 0 && g.EndedBy == "data" && g.EndedFrom == "client" && g.AfterFrame == f.ToServer.LastDataFrame() {
 			c.Idle, c.IdleFrame = g.Duration, g.BeforeFrame
 		}
 	}
@@ -141,16 +141,16 @@ func (c *Case) provokedIdle() bool {
 func (c *Case) goodbye() bool {
 	f := c.Flow
 	limit := int64(goodbye)
-	if f.App == "tls" {
+	if f.App() == "tls" {
 		limit = closeNotify
 	}
-	return c.Unread <= limit && f.Turns.Answers > 0 && f.ToServer.FINTime.Sub(f.ToServer.LastData) <= crossing
+	return c.Unread <= limit && f.Turns.Answers() > 0 && f.ToServer.FINTime().Sub(f.ToServer.LastData()) <= crossing
 }
 
 // pooled reports whether the connection was idle when the server ended it.
 func (c *Case) pooled() bool {
-	for _, g := range c.Flow.Idle {
-		if g.Duration >= minIdle && (g.AfterFrame == c.Flow.ToClient.FINFrame || g.AfterFrame == c.Flow.ToServer.LastDataFrame) {
+	for _, g := range c.Flow.Idle() {
+		if g.Duration >= minIdle && (g.AfterFrame == c.Flow.ToClient.FINFrame() || g.AfterFrame == c.Flow.ToServer.LastDataFrame()) {
 			return true
 		}
 	}
@@ -161,22 +161,22 @@ func (c *Case) pooled() bool {
 // the connection before it can have read it.
 func (c *Case) lastMoment() bool {
 	f := c.Flow
-	if !c.FromServer || c.Death || c.Unread == 0 || f.Turns.Answers == 0 || c.At().Sub(f.ToServer.LastData) > crossing {
+	if !c.FromServer || c.Death || c.Unread == 0 || f.Turns.Answers() == 0 || c.At().Sub(f.ToServer.LastData()) > crossing {
 		return false
 	}
-	_, ok := c.gapBefore(f.ToServer.LastDataFrame)
+	_, ok := c.gapBefore(f.ToServer.LastDataFrame())
 	return ok
 }
 
 // silence is the time from the last packet before the pause to the RST.
 func (c *Case) silence() time.Duration {
-	g, _ := c.gapBefore(c.Flow.ToServer.LastDataFrame)
+	g, _ := c.gapBefore(c.Flow.ToServer.LastDataFrame())
 	return c.At().Sub(g.From)
 }
 
 // gapBefore is the silence that a frame ended.
 func (c *Case) gapBefore(frame int) (fact.Gap, bool) {
-	for _, g := range c.Flow.Idle {
+	for _, g := range c.Flow.Idle() {
 		if g.AfterFrame == frame && g.Duration >= minIdle {
 			return g, true
 		}
@@ -187,10 +187,10 @@ func (c *Case) gapBefore(frame int) (fact.Gap, bool) {
 // silent finds a connection whose packets stay unanswered after a silence: a
 // device dropped its state and says nothing. It returns nil for others.
 func silent(f *fact.Flow) *Case {
-	if f.Proto != "tcp" || !f.Established || len(f.Resets) > 0 || f.Retransmitted() < 2 {
+	if f.Proto() != "tcp" || !f.Established || len(f.Resets()) > 0 || f.Retransmitted() < 2 {
 		return nil
 	}
-	for _, g := range f.Idle {
+	for _, g := range f.Idle() {
 		if g.Duration < minIdle || g.EndedBy != "data" {
 			continue
 		}
@@ -199,7 +199,7 @@ func silent(f *fact.Flow) *Case {
 		if !c.FromServer {
 			sender = &f.ToClient
 		}
-		if c.side().LastFrame < g.AfterFrame && sender.Unacked > 0 && f.Last.Sub(g.From) > g.Duration+time.Second {
+		if c.side().LastFrame() < g.AfterFrame && sender.Unacked() > 0 && f.Last().Sub(g.From) > g.Duration+time.Second {
 			return c
 		}
 	}

@@ -166,7 +166,7 @@ func (m *logMatcher) find(e *fact.LogEvent) (Match, bool) {
 	}
 	if cases, how := m.named(e, at, window); len(cases) > 0 {
 		best := m.nearest(cases, at, timed)
-		timed = timed && m.clocks.Aligned(e.At.Artifact, best.Flow.At.Artifact)
+		timed = timed && m.clocks.Aligned(e.At.Artifact, best.Flow.Ref().Artifact)
 		out := Match{Event: e, Case: best, By: how, Sure: analyze.Likely, Timed: timed}
 		if timed {
 			out.Delta = at.Sub(best.At())
@@ -187,13 +187,10 @@ func (m *logMatcher) fits(e *fact.LogEvent, c *Case) bool {
 	if !shows(c.Class, e.Errno) {
 		return false
 	}
-	return !m.hosts.Several() || m.hosts.Of(e.At) == m.hosts.Of(c.Flow.At) || !loopback(c.Flow)
+	return !m.hosts.Several() || m.hosts.Of(e.At) == m.hosts.Of(c.Flow.Ref()) || !loopback(c.Flow)
 }
 
-func loopback(f *fact.Flow) bool {
-	ap, ok := join.ParseAddrPort(f.Server)
-	return ok && ap.Addr().IsLoopback()
-}
+func loopback(f *fact.Flow) bool { return f.Server().Addr().IsLoopback() }
 
 // named lists conversations of which the line names an end: a client's port names
 // one connection, a service's address all of them.
@@ -253,7 +250,7 @@ func (m *logMatcher) fitting(e *fact.LogEvent, list []*Case) []*Case {
 // unaligned are conversations whose capture's clock cannot be compared with that of
 // the line, so that no window tells them from others.
 func (m *logMatcher) unaligned(e *fact.LogEvent, list []*Case) []*Case {
-	return slices.DeleteFunc(m.fitting(e, list), func(c *Case) bool { return m.clocks.Aligned(e.At.Artifact, c.Flow.At.Artifact) })
+	return slices.DeleteFunc(m.fitting(e, list), func(c *Case) bool { return m.clocks.Aligned(e.At.Artifact, c.Flow.Ref().Artifact) })
 }
 
 // namesForeign lists full addresses in a line that no conversation of the capture
@@ -290,16 +287,13 @@ func (m *logMatcher) inTime(e *fact.LogEvent, at time.Time, window time.Duration
 	writer := m.writer[e.At.Artifact]
 	var fit, known []*Case
 	for _, c := range within(m.byTime, at, window) {
-		if !m.fits(e, c) || c.Class == Left || !m.canWrite(writer, c) || m.hosts.Of(e.At) != m.hosts.Of(c.Flow.At) {
+		if !m.fits(e, c) || c.Class == Left || !m.canWrite(writer, c) || m.hosts.Of(e.At) != m.hosts.Of(c.Flow.Ref()) {
 			continue
 		}
 		fit = append(fit, c)
 		// A log that mentions the connection elsewhere, by its client's address and
 		// port, is one of its ends.
-		if slices.ContainsFunc(m.x.tuples(c.Flow), func(ends [2]string) bool {
-			ap, ok := join.ParseAddrPort(ends[0])
-			return ok && m.names[e.At.Artifact][ap]
-		}) {
+		if slices.ContainsFunc(m.x.tuples(c.Flow), func(ends [2]netip.AddrPort) bool { return m.names[e.At.Artifact][ends[0]] }) {
 			known = append(known, c)
 		}
 	}

@@ -26,12 +26,12 @@ const usualPackets = 3
 // usual one.
 func (x *Index) middleboxes() {
 	type oddity struct {
-		addr  string
+		addr  addrKey
 		ttl   int
 		class Class
 	}
 	same, like := map[oddity][]*Case{}, map[oddity][]*Case{}
-	of := func(c *Case) oddity { return oddity{x.key(c.Flow.At, c.Culprit()), c.Reset.TTL, c.Class} }
+	of := func(c *Case) oddity { return oddity{x.key(c.Flow.Ref(), c.Culprit()), c.Reset.TTL, c.Class} }
 	var weighed []*Case
 	for _, c := range x.Cases {
 		switch c.Class {
@@ -79,7 +79,7 @@ func (x *Index) middleboxes() {
 func (x *Index) interleaved(list []*Case) bool {
 	start := slices.MinFunc(list, byTime)
 	for _, f := range x.Server(start.Flow).Flows {
-		if f.First.After(start.At()) && f.ToClient.TTL == start.Reset.UsualTTL && f.ToClient.Packets >= usualPackets {
+		if f.First().After(start.At()) && f.ToClient.TTL() == start.Reset.UsualTTL && f.ToClient.Packets() >= usualPackets {
 			return true
 		}
 	}
@@ -93,10 +93,10 @@ func (x *Index) resetsOnly(list []*Case) bool {
 	start := slices.MinFunc(list, byTime)
 	again := false
 	for _, f := range x.Server(start.Flow).Flows {
-		if f.ToClient.Packets > int64(len(f.Resets)) && f.ToClient.TTL == start.Reset.TTL {
+		if f.ToClient.Packets() > int64(len(f.Resets())) && f.ToClient.TTL() == start.Reset.TTL {
 			return false
 		}
-		again = again || f.First.After(start.At())
+		again = again || f.First().After(start.At())
 	}
 	return again
 }
@@ -126,16 +126,16 @@ func (c *Case) weigh(t *twins, covers func(fact.ID, time.Time) bool) int {
 		c.odd(1, "it has neither the window nor the TCP options of the connection")
 	}
 	last := r.Frame
-	for i := range f.Resets {
-		o := &f.Resets[i]
+	for i := range f.Resets() {
+		o := &f.Resets()[i]
 		if o.From == r.From {
 			last = o.Frame
 		} else if o.Time.Sub(r.Time).Abs() <= bothEnds {
 			c.odd(2, "both ends are sent a RST within %v", bothEnds)
 		}
 	}
-	if c.side().LastFrame > last {
-		c.odd(2, "%s goes on sending after the RST, in frame %d", c.Culprit(), c.side().LastFrame)
+	if c.side().LastFrame() > last {
+		c.odd(2, "%s goes on sending after the RST, in frame %d", c.Culprit(), c.side().LastFrame())
 	}
 	if c.elsewhere(t, covers); len(c.Genuine) > 0 {
 		c.Odd, c.oddWeight = nil, 0 // its sender's side has it too
@@ -152,7 +152,7 @@ func (x *Index) covers(id fact.ID, at time.Time) bool {
 }
 
 func hasReset(f *fact.Flow, r *fact.Reset) bool {
-	for _, o := range f.Resets {
+	for _, o := range f.Resets() {
 		if o.From == r.From && o.Seq == r.Seq {
 			return true
 		}

@@ -18,15 +18,15 @@ func (x *Index) races() {
 		for _, f := range s.Flows {
 			c := x.byFlow[f]
 			switch {
-			case c != nil && c.Class == WriteAfterClose && c.Crossed && c.Idle >= minIdle && f.Turns.Answers >= 1:
+			case c != nil && c.Class == WriteAfterClose && c.Crossed && c.Idle >= minIdle && f.Turns.Answers() >= 1:
 				c.Class = KeepaliveRace
-				fins = append(fins, ending{c.Idle, f.ToClient.FINTime})
+				fins = append(fins, ending{c.Idle, f.ToClient.FINTime()})
 			case c != nil && c.Class == Abort && c.lastMoment():
 				unread = append(unread, c)
 			default:
-				for _, g := range f.Idle {
-					if f.ToClient.FIN && g.AfterFrame == f.ToClient.FINFrame && g.Duration >= minIdle {
-						fins = append(fins, ending{g.Duration, f.ToClient.FINTime})
+				for _, g := range f.Idle() {
+					if f.ToClient.FIN && g.AfterFrame == f.ToClient.FINFrame() && g.Duration >= minIdle {
+						fins = append(fins, ending{g.Duration, f.ToClient.FINTime()})
 					}
 				}
 			}

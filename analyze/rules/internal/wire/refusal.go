@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 
 // rejections turns ICMP messages about a connection attempt into refusals.
 func (x *Index) rejections(p *analyze.Pass) {
-	open := map[[2]string][]*fact.Flow{}
+	open := map[[2]netip.AddrPort][]*fact.Flow{}
 	for _, f := range x.Flows {
 		if !f.Established && x.byFlow[f] == nil {
 			for _, ends := range x.tuples(f) {
@@ -24,9 +25,11 @@ func (x *Index) rejections(p *analyze.Pass) {
 		if !Rejection(e) {
 			continue
 		}
-		for _, f := range open[[2]string{e.Src, e.Dst}] {
+		src, _ := join.ParseAddrPort(e.Src)
+		dst, _ := join.ParseAddrPort(e.Dst)
+		for _, f := range open[[2]netip.AddrPort{src, dst}] {
 			at := e.Time.Add(clocks.Skew(e.At.Artifact))
-			if x.byFlow[f] == nil && !at.Before(f.First.Add(-slip)) && at.Sub(f.First) < time.Minute {
+			if x.byFlow[f] == nil && !at.Before(f.First().Add(-slip)) && at.Sub(f.First()) < time.Minute {
 				moved := *e
 				moved.Time = at
 				x.add(&Case{Flow: f, Class: Refused, ICMP: &moved, FromServer: true})
@@ -65,7 +68,7 @@ func (x *Index) fallbacks() {
 		k, v4 := x.port(c.Flow)
 		for _, f := range byPort[k] {
 			_, other := x.port(f)
-			if other != v4 && f.First.Sub(c.At()).Abs() <= fallbackWindow {
+			if other != v4 && f.First().Sub(c.At()).Abs() <= fallbackWindow {
 				c.Class = Fallback
 				break
 			}
@@ -81,23 +84,23 @@ type portKey struct {
 
 // port is the port that a conversation goes to, and whether by IPv4.
 func (x *Index) port(f *fact.Flow) (k portKey, v4 bool) {
-	ap, _ := join.ParseAddrPort(f.Server)
-	return portKey{x.hosts.Of(f.At), ap.Port()}, ap.Addr().Is4()
+	return portKey{x.hosts.Of(f.Ref()), f.Server().Port()}, f.Server().Addr().Is4()
 }
 
 // scans finds sources that were refused on many ports.
 func (x *Index) scans() {
-	ports := map[string]map[string]bool{}
-	source := func(c *Case) string {
-		ap, _ := join.ParseAddrPort(c.Flow.Client)
-		return x.hosts.Of(c.Flow.At) + "|" + ap.Addr().String()
+	type origin struct {
+		host string
+		addr netip.Addr
 	}
+	ports := map[origin]map[netip.AddrPort]bool{}
+	source := func(c *Case) origin { return origin{x.hosts.Of(c.Flow.Ref()), c.Flow.Client().Addr()} }
 	for _, c := range x.Cases {
 		if c.Class == Refused {
 			if ports[source(c)] == nil {
-				ports[source(c)] = map[string]bool{}
+				ports[source(c)] = map[netip.AddrPort]bool{}
 			}
-			ports[source(c)][c.Flow.Server] = true
+			ports[source(c)][c.Flow.Server()] = true
 		}
 	}
 	for _, c := range x.Cases {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -79,10 +80,7 @@ func (g *Group) Clients(most int) string {
 		if i == most {
 			break
 		}
-		ap, ok := join.ParseAddrPort(c.Flow.Client)
-		if !ok {
-			continue
-		}
+		ap := c.Flow.Client()
 		h := ap.Addr().String()
 		if ports[h] == nil {
 			hosts = append(hosts, h)
@@ -228,9 +226,9 @@ func Seen(complaints string) string {
 // client's address and port about when it ended: what the culprit itself says.
 // The pass must read log_event.
 func (g *Group) Remarks(p *analyze.Pass, most int) []analyze.Evidence {
-	byClient := map[string]*Case{}
+	byClient := map[netip.AddrPort]*Case{}
 	for _, c := range g.Cases {
-		byClient[c.Flow.Client] = c
+		byClient[c.Flow.Client()] = c
 	}
 	clocks := join.ClocksOf(p)
 	var out []analyze.Evidence
@@ -239,7 +237,8 @@ func (g *Group) Remarks(p *analyze.Pass, most int) []analyze.Evidence {
 			continue
 		}
 		for _, a := range e.Addresses {
-			c := byClient[a]
+			ap, _ := join.ParseAddrPort(a)
+			c := byClient[ap]
 			at, off, ok := clocks.UTC(e.At.Artifact, e.Time)
 			if c == nil || !ok || at.Sub(c.At()).Abs() > nearby+off {
 				continue

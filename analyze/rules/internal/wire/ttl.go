@@ -4,7 +4,6 @@ import (
 	"net/netip"
 
 	"github.com/culprit-dev/culprit/analyze/fact"
-	"github.com/culprit-dev/culprit/analyze/join"
 )
 
 // TTL is the TTL that packets of an address usually carry in one capture, from
@@ -12,21 +11,20 @@ import (
 func (x *Index) TTL(capture fact.ID, addr netip.Addr) int {
 	x.ttlOnce.Do(func() {
 		counts := map[ttlKey]map[int]int64{}
-		add := func(f *fact.Flow, end string, d *fact.Direction, resets int64) {
-			ap, ok := join.ParseAddrPort(end)
-			if !ok || d.TTL == 0 || d.Packets-resets < usualPackets {
+		add := func(f *fact.Flow, end netip.AddrPort, d *fact.Direction, resets int64) {
+			if d.TTL() == 0 || d.Packets()-resets < usualPackets {
 				return
 			}
-			k := ttlKey{f.At.Artifact, ap.Addr()}
+			k := ttlKey{f.Ref().Artifact, end.Addr()}
 			if counts[k] == nil {
 				counts[k] = map[int]int64{}
 			}
-			counts[k][d.TTL] += d.Packets
+			counts[k][d.TTL()] += d.Packets()
 		}
 		for _, f := range x.Flows {
-			resets := int64(len(f.Resets))
-			add(f, f.Server, &f.ToClient, resets)
-			add(f, f.Client, &f.ToServer, resets)
+			resets := int64(len(f.Resets()))
+			add(f, f.Server(), &f.ToClient, resets)
+			add(f, f.Client(), &f.ToServer, resets)
 		}
 		x.ttls = map[ttlKey]int{}
 		for k, by := range counts {

@@ -25,9 +25,9 @@ type twins struct {
 // one and make the other; then one whose server the bundle knows; then the one
 // behind the NAT, where the server has its own address; then the fullest.
 func (x *Index) telling(k *join.Connection) *fact.Flow {
-	translated := slices.ContainsFunc(k.Flows, func(f *fact.Flow) bool { return f.Server != k.Flows[0].Server })
+	translated := slices.ContainsFunc(k.Flows, func(f *fact.Flow) bool { return f.Server() != k.Flows[0].Server() })
 	rank := func(f *fact.Flow) (n int) {
-		for bit, has := range []bool{translated && k.Ordered && f == k.Flows[len(k.Flows)-1], x.ends.Server(f).Process != nil, f.SynUnanswered || len(f.Resets) > 0} {
+		for bit, has := range []bool{translated && k.Ordered && f == k.Flows[len(k.Flows)-1], x.ends.Server(f).Process != nil, f.SynUnanswered || len(f.Resets()) > 0} {
 			if has {
 				n |= 1 << bit
 			}
@@ -35,22 +35,22 @@ func (x *Index) telling(k *join.Connection) *fact.Flow {
 		return n
 	}
 	return slices.MaxFunc(k.Flows, func(a, b *fact.Flow) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Packets, b.Packets))
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Packets(), b.Packets()))
 	})
 }
 
 // met is a server's address as the clients' side of a path names it, and the path.
 type met struct {
 	client, server fact.ID
-	addr           string
+	addr           netip.AddrPort
 }
 
 // meets notes which servers two captures have in common.
 func (x *Index) meets(k *join.Connection) {
 	for i, a := range k.Flows {
 		for _, b := range k.Flows[i+1:] {
-			if k.Toward(a, b) < 0 && a.At.Artifact != b.At.Artifact {
-				x.met[met{a.At.Artifact, b.At.Artifact, a.Server}] = true
+			if k.Toward(a, b) < 0 && a.Ref().Artifact != b.Ref().Artifact {
+				x.met[met{a.Ref().Artifact, b.Ref().Artifact, a.Server()}] = true
 			}
 		}
 	}
@@ -62,10 +62,10 @@ func (x *Index) meets(k *join.Connection) {
 func (x *Index) Unseen(f *fact.Flow, at time.Time) *fact.Capture {
 	var out *fact.Capture
 	for m := range x.met {
-		if m.client != f.At.Artifact || m.addr != f.Server || !x.covers(m.server, at) {
+		if m.client != f.Ref().Artifact || m.addr != f.Server() || !x.covers(m.server, at) {
 			continue
 		}
-		if t := x.twins[f]; t != nil && slices.ContainsFunc(t.others, func(o *fact.Flow) bool { return o.At.Artifact == m.server }) {
+		if t := x.twins[f]; t != nil && slices.ContainsFunc(t.others, func(o *fact.Flow) bool { return o.Ref().Artifact == m.server }) {
 			continue
 		}
 		if c := x.captures[m.server]; out == nil || c.At.Artifact < out.At.Artifact {
@@ -79,11 +79,11 @@ func (x *Index) Unseen(f *fact.Flow, at time.Time) *fact.Capture {
 // shows an answer which this one lacks; nil if there is none.
 func (x *Index) Answered(f *fact.Flow) *fact.Flow {
 	t := x.twins[f]
-	if t == nil || f.ToClient.Packets > 0 {
+	if t == nil || f.ToClient.Packets() > 0 {
 		return nil
 	}
 	for _, o := range t.others {
-		if o.ToClient.Packets > 0 && o.At.Artifact != f.At.Artifact {
+		if o.ToClient.Packets() > 0 && o.Ref().Artifact != f.Ref().Artifact {
 			return o
 		}
 	}
@@ -92,11 +92,11 @@ func (x *Index) Answered(f *fact.Flow) *fact.Flow {
 
 // tuples are the client and the server of a conversation at each point where it was
 // captured: a NAT gives it several.
-func (x *Index) tuples(f *fact.Flow) [][2]string {
-	out := [][2]string{{f.Client, f.Server}}
+func (x *Index) tuples(f *fact.Flow) [][2]netip.AddrPort {
+	out := [][2]netip.AddrPort{{f.Client(), f.Server()}}
 	if t := x.twins[f]; t != nil {
 		for _, o := range t.others {
-			if ends := [2]string{o.Client, o.Server}; !slices.Contains(out, ends) {
+			if ends := [2]netip.AddrPort{o.Client(), o.Server()}; !slices.Contains(out, ends) {
 				out = append(out, ends)
 			}
 		}
@@ -109,8 +109,8 @@ func (x *Index) addresses(f *fact.Flow) []netip.AddrPort {
 	var out []netip.AddrPort
 	for _, ends := range x.tuples(f) {
 		for _, a := range ends {
-			if ap, ok := join.ParseAddrPort(a); ok && !slices.Contains(out, ap) {
-				out = append(out, ap)
+			if !slices.Contains(out, a) {
+				out = append(out, a)
 			}
 		}
 	}
@@ -137,11 +137,11 @@ func (c *Case) elsewhere(t *twins, covers func(fact.ID, time.Time) bool) {
 		switch has := hasReset(o, c.Reset); {
 		case has && side > 0:
 			c.Genuine = append(c.Genuine, o)
-		case !has && side > 0 && covers(o.At.Artifact, c.At()):
-			c.odd(forged, "%s, captured nearer to %s, shows the same connection without this RST", o.At.Artifact, c.Culprit())
+		case !has && side > 0 && covers(o.Ref().Artifact, c.At()):
+			c.odd(forged, "%s, captured nearer to %s, shows the same connection without this RST", o.Ref().Artifact, c.Culprit())
 			c.Between = append(c.Between, o)
-		case !has && side == 0 && covers(o.At.Artifact, c.At()):
-			c.odd(1, "%s shows the same connection without this RST", o.At.Artifact)
+		case !has && side == 0 && covers(o.Ref().Artifact, c.At()):
+			c.odd(1, "%s shows the same connection without this RST", o.Ref().Artifact)
 		}
 	}
 }
@@ -153,8 +153,8 @@ func (g *Group) Behind() string {
 		return ""
 	}
 	for _, ends := range g.x.tuples(g.Cases[0].Flow)[1:] {
-		if ends[1] != g.Cases[0].Flow.Server {
-			return " (reached as " + ends[1] + ")"
+		if ends[1] != g.Cases[0].Flow.Server() {
+			return " (reached as " + ends[1].String() + ")"
 		}
 	}
 	return ""
@@ -167,7 +167,7 @@ func (g *Group) Confirmed() string {
 	var by fact.ID
 	for _, c := range g.Cases {
 		if len(c.Genuine) > 0 {
-			n, by = n+1, c.Genuine[0].At.Artifact
+			n, by = n+1, c.Genuine[0].Ref().Artifact
 		}
 	}
 	if n == 0 {
@@ -180,8 +180,8 @@ func (g *Group) Confirmed() string {
 func (g *Group) confirming() []analyze.Evidence {
 	for _, c := range g.Cases {
 		for _, o := range c.Genuine {
-			for i := range o.Resets {
-				if r := &o.Resets[i]; r.From == c.Reset.From && r.Seq == c.Reset.Seq {
+			for i := range o.Resets() {
+				if r := &o.Resets()[i]; r.From == c.Reset.From && r.Seq == c.Reset.Seq {
 					return []analyze.Evidence{At(o, r.Frame, r.Time, "the same RST, captured nearer to %s", c.Culprit())}
 				}
 			}

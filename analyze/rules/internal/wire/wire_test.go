@@ -75,38 +75,39 @@ func TestJudge(t *testing.T) {
 	at := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 	sec := func(s float64) time.Time { return at.Add(time.Duration(s * float64(time.Second))) }
 	for name, c := range map[string]struct {
-		flow fact.Flow
+		flow fact.FlowRecord
 		want Class
 	}{
-		"refused":               {fact.Flow{Resets: []fact.Reset{{From: "server", State: "syn_sent", Form: "refused"}}}, Refused},
-		"the client's mind":     {fact.Flow{Resets: []fact.Reset{{From: "client", State: "syn_sent"}}}, Left},
-		"a probe":               {fact.Flow{Resets: []fact.Reset{{From: "client", State: "syn_recv", Form: "nosock"}}}, Left},
-		"no room":               {fact.Flow{Resets: []fact.Reset{{From: "server", State: "syn_recv", Form: "nosock"}}}, Overflow},
-		"torn down":             {fact.Flow{Resets: []fact.Reset{{From: "server", State: "established", Form: "abort", ACK: true}}}, Abort},
-		"torn down by a client": {fact.Flow{Resets: []fact.Reset{{From: "client", State: "established", Form: "abort", ACK: true}}}, Abort},
-		"a foreign kernel's":    {fact.Flow{Resets: []fact.Reset{{From: "server", State: "established", Form: "other", ACK: true}}}, Abort},
-		"forgotten":             {fact.Flow{Resets: []fact.Reset{{From: "server", State: "established", Form: "nosock"}}}, HalfOpen},
-		"fresh": {fact.Flow{First: at, ClientISN: fact.Some(uint32(1)),
+		"refused":               {fact.FlowRecord{Resets: []fact.Reset{{From: "server", State: "syn_sent", Form: "refused"}}}, Refused},
+		"the client's mind":     {fact.FlowRecord{Resets: []fact.Reset{{From: "client", State: "syn_sent"}}}, Left},
+		"a probe":               {fact.FlowRecord{Resets: []fact.Reset{{From: "client", State: "syn_recv", Form: "nosock"}}}, Left},
+		"no room":               {fact.FlowRecord{Resets: []fact.Reset{{From: "server", State: "syn_recv", Form: "nosock"}}}, Overflow},
+		"torn down":             {fact.FlowRecord{Resets: []fact.Reset{{From: "server", State: "established", Form: "abort", ACK: true}}}, Abort},
+		"torn down by a client": {fact.FlowRecord{Resets: []fact.Reset{{From: "client", State: "established", Form: "abort", ACK: true}}}, Abort},
+		"a foreign kernel's":    {fact.FlowRecord{Resets: []fact.Reset{{From: "server", State: "established", Form: "other", ACK: true}}}, Abort},
+		"forgotten":             {fact.FlowRecord{Resets: []fact.Reset{{From: "server", State: "established", Form: "nosock"}}}, HalfOpen},
+		"fresh": {fact.FlowRecord{First: at, ClientISN: fact.Some(uint32(1)),
 			Resets: []fact.Reset{{From: "server", State: "established", Form: "nosock", Time: sec(0.1)}}}, Overflow},
-		"leaving early": {fact.Flow{Resets: []fact.Reset{{From: "client", State: "client_closing", Form: "nosock", ResetterFIN: true, PeerDataSinceOwn: 350}}}, Left},
-		"leaving late":  {fact.Flow{Resets: []fact.Reset{{From: "client", State: "server_closing", Form: "abort", PeerFIN: true, PeerDataSinceOwn: 350}}}, Left},
-		"half-closed request dropped": {fact.Flow{Resets: []fact.Reset{{From: "server", State: "client_closing", Form: "abort", PeerFIN: true, PeerDataSinceOwn: 9000}}},
+		"leaving early": {fact.FlowRecord{Resets: []fact.Reset{{From: "client", State: "client_closing", Form: "nosock", ResetterFIN: true, PeerDataSinceOwn: 350}}}, Left},
+		"leaving late":  {fact.FlowRecord{Resets: []fact.Reset{{From: "client", State: "server_closing", Form: "abort", PeerFIN: true, PeerDataSinceOwn: 350}}}, Left},
+		"half-closed request dropped": {fact.FlowRecord{Resets: []fact.Reset{{From: "server", State: "client_closing", Form: "abort", PeerFIN: true, PeerDataSinceOwn: 9000}}},
 			Abort},
-		"answered, then closed by both": {fact.Flow{Resets: []fact.Reset{{From: "server", State: "client_closing", Form: "abort", PeerFIN: true}}}, Left},
-		"late write": {fact.Flow{ToServer: fact.Direction{LastData: sec(2)}, ToClient: fact.Direction{FIN: true, FINTime: sec(1)},
+		"answered, then closed by both": {fact.FlowRecord{Resets: []fact.Reset{{From: "server", State: "client_closing", Form: "abort", PeerFIN: true}}}, Left},
+		"late write": {fact.FlowRecord{ToServer: fact.DirectionRecord{LastData: sec(2)}, ToClient: fact.DirectionRecord{FIN: true, FINTime: sec(1)},
 			Resets: []fact.Reset{{From: "server", State: "server_closing", Form: "nosock", ResetterFIN: true, PeerDataSinceOwn: 10}}}, WriteAfterClose},
-		"close_notify": {fact.Flow{App: "tls", ToServer: fact.Direction{LastData: sec(2)}, ToClient: fact.Direction{FIN: true, FINTime: sec(1)},
+		"close_notify": {fact.FlowRecord{App: "tls", ToServer: fact.DirectionRecord{LastData: sec(2)}, ToClient: fact.DirectionRecord{FIN: true, FINTime: sec(1)},
 			Resets: []fact.Reset{{From: "server", State: "server_closing", Form: "nosock", ResetterFIN: true, PeerDataSinceOwn: 24}}}, Left},
-		"closed without answering": {fact.Flow{ToServer: fact.Direction{LastData: sec(1)}, ToClient: fact.Direction{FIN: true, FINTime: sec(2)},
+		"closed without answering": {fact.FlowRecord{ToServer: fact.DirectionRecord{LastData: sec(1)}, ToClient: fact.DirectionRecord{FIN: true, FINTime: sec(2)},
 			Resets: []fact.Reset{{From: "server", State: "server_closing", Form: "nosock", ResetterFIN: true, PeerDataSinceOwn: 10}}}, Abort},
-		"after the end": {fact.Flow{Resets: []fact.Reset{{From: "server", State: "closed", Form: "nosock"}}}, Left},
+		"after the end": {fact.FlowRecord{Resets: []fact.Reset{{From: "server", State: "closed", Form: "nosock"}}}, Left},
 	} {
-		f := c.flow
-		f.Proto = "tcp"
+		c.flow.Proto = "tcp"
+		f := c.flow.Flow()
 		got := judge(&f)
 		require.NotNil(t, got, name)
 		assert.Equal(t, c.want, got.Class, name)
 	}
-	assert.Nil(t, judge(&fact.Flow{Proto: "tcp"}))
-	assert.Nil(t, judge(&fact.Flow{Proto: "udp", Resets: []fact.Reset{{State: "established"}}}))
+	assert.Nil(t, judge(&fact.Flow{}))
+	udp := fact.FlowRecord{Proto: "udp", Resets: []fact.Reset{{State: "established"}}}.Flow()
+	assert.Nil(t, judge(&udp))
 }

@@ -100,17 +100,17 @@ func (x *symptoms) service(pr *join.Process) *served {
 
 // flow takes what a capture shows: requests left open, and answers.
 func (x *symptoms) flow(f *fact.Flow) {
-	if f.Proto != "tcp" {
+	if f.Proto() != "tcp" {
 		return
 	}
 	end := join.FlowsOf(x.p).Server(f)
 	u := f.Turns.Unanswered
 	open := u != nil && u.Acked && u.Silence.Seconds() >= x.p.Threshold("silence") && !closed(f)
 	// A feed that never gets a word back waits for nothing.
-	expects := f.Turns.Answers > 0 || f.App == "http"
+	expects := f.Turns.Answers() > 0 || f.App() == "http"
 	if client := join.FlowsOf(x.p).Client(f).Process; open && expects && client != nil {
 		if _, have := x.down[client]; !have {
-			x.down[client] = analyze.Cite(f.Frame(u.FirstFrame), "its own request to %s stays open", f.Server)
+			x.down[client] = analyze.Cite(f.Frame(u.FirstFrame), "its own request to %s stays open", f.Server())
 		}
 	}
 	if end.Process == nil || end.Link.Sure < analyze.Likely {
@@ -120,8 +120,8 @@ func (x *symptoms) flow(f *fact.Flow) {
 	if expects {
 		x.service(end.Process).expects[n] = true
 	}
-	if f.Turns.Answers > 0 {
-		x.service(end.Process).answered(n, f.ToClient.LastData, analyze.Cite(f.Frame(f.ToClient.LastDataFrame), "the same process answers on %s", f.Server).On(f.ToClient.LastData, fact.Epoch, 0))
+	if f.Turns.Answers() > 0 {
+		x.service(end.Process).answered(n, f.ToClient.LastData(), analyze.Cite(f.Frame(f.ToClient.LastDataFrame()), "the same process answers on %s", f.Server()).On(f.ToClient.LastData(), fact.Epoch, 0))
 	}
 	if open {
 		sp := x.port(end.Process, n)
@@ -134,7 +134,7 @@ func (x *symptoms) flow(f *fact.Flow) {
 // closed reports whether the server announces window zero at the end: then it does
 // not read, which is another finding.
 func closed(f *fact.Flow) bool {
-	return slices.ContainsFunc(f.Stalls, func(s fact.Stall) bool { return s.By == "server" && s.Open })
+	return slices.ContainsFunc(f.Stalls(), func(s fact.Stall) bool { return s.By == "server" && s.Open })
 }
 
 func (s *served) answered(n int, at time.Time, ev analyze.Evidence) {
@@ -279,9 +279,9 @@ func (sp *silentPort) evidence() []analyze.Evidence {
 			break
 		}
 		u := f.Turns.Unanswered
-		ev = append(ev, analyze.Cite(f.Frame(u.FirstFrame), "the first request of %s that gets no reply", f.Client).On(u.First, fact.Epoch, 0))
+		ev = append(ev, analyze.Cite(f.Frame(u.FirstFrame), "the first request of %s that gets no reply", f.Client()).On(u.First, fact.Epoch, 0))
 		if u.AckFrame > 0 {
-			ev = append(ev, analyze.Cite(f.Frame(u.AckFrame), "%s acknowledges it", f.Server))
+			ev = append(ev, analyze.Cite(f.Frame(u.AckFrame), "%s acknowledges it", f.Server()))
 		}
 	}
 	return append(ev, sp.lines...)
@@ -291,10 +291,7 @@ func (sp *silentPort) evidence() []analyze.Evidence {
 func (sp *silentPort) entities(p *analyze.Pass, pr *join.Process) []analyze.Entity {
 	var out []analyze.Entity
 	for _, f := range sp.flows[:min(len(sp.flows), 16)] {
-		out = append(out, join.FlowEntity(join.HostsOf(p).Of(f.At), f.Client, f.Server))
-		if ap, ok := join.ParseAddrPort(f.Server); ok {
-			out = append(out, join.Endpoint(pr.Host, ap))
-		}
+		out = append(out, join.FlowEntity(join.HostsOf(p).Of(f.Ref()), f.Client(), f.Server()), join.Endpoint(pr.Host, f.Server()))
 	}
 	return out
 }

@@ -89,11 +89,11 @@ func look(p *analyze.Pass, c *fact.Capture) []limit {
 // there was another: a SYN that nobody answers has none.
 func directions(p *analyze.Pass, c *fact.Capture) (tcp, oneway int64) {
 	for f := range fact.All[fact.Flow](p.Facts) {
-		if f.At.Artifact != c.At.Artifact || f.Proto != "tcp" {
+		if f.Ref().Artifact != c.At.Artifact || f.Proto() != "tcp" {
 			continue
 		}
 		tcp++
-		if f.ToClient.Packets == 0 && f.ToServer.Packets > int64(f.ToServer.SYNs) || f.ToServer.Packets == 0 {
+		if f.ToClient.Packets() == 0 && f.ToServer.Packets() > int64(f.ToServer.SYNs()) || f.ToServer.Packets() == 0 {
 			oneway++
 		}
 	}
@@ -107,22 +107,22 @@ func flows(p *analyze.Pass, c *fact.Capture, enough bool) []limit {
 	var tcp, started, unseen, data int64
 	first := 0
 	for f := range fact.All[fact.Flow](p.Facts) {
-		if f.At.Artifact != c.At.Artifact || f.Proto != "tcp" {
+		if f.Ref().Artifact != c.At.Artifact || f.Proto() != "tcp" {
 			continue
 		}
 		tcp++
-		if slices.Contains(f.Partial, "no start") {
+		if slices.Contains(f.Partial(), "no start") {
 			started++
 		}
-		n := int64(f.Counts.ACKedLostSegment)
-		if f.Copies != nil {
-			n -= int64(f.Copies.ACKedLostSegment)
+		n := int64(f.Counts().ACKedLostSegment)
+		if f.Copies() != nil {
+			n -= int64(f.Copies().ACKedLostSegment)
 		}
 		if n > 0 && first == 0 {
-			first = f.At.Packet
+			first = f.Ref().Packet
 		}
 		unseen += n
-		data += f.ToServer.DataPackets + f.ToClient.DataPackets
+		data += f.ToServer.DataPackets() + f.ToClient.DataPackets()
 	}
 	if enough && tcp > 0 && started*2 > tcp {
 		out = append(out, limit{analyze.Info, fmt.Sprintf("%d of %d conversations began before the capture", started, tcp),

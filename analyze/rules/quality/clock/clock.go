@@ -195,8 +195,8 @@ func anyTime(p *analyze.Pass, hosts *join.Hosts, clock string) (fact.Ref, bool) 
 		}
 	}
 	for f := range fact.All[fact.Flow](p.Facts) {
-		if of(f.At) {
-			return f.At, true
+		if of(f.Ref()) {
+			return f.Ref(), true
 		}
 	}
 	return fact.Ref{}, false

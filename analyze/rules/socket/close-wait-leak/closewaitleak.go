@@ -185,7 +185,7 @@ func (l *leak) look(p *analyze.Pass, socks *join.Sockets) {
 	}
 	for f := range fact.All[fact.Flow](p.Facts) {
 		// The client said that it is done, the server never did.
-		if f.Server == l.Service.String() && f.ToServer.FIN && !f.ToClient.FIN && len(f.Resets) == 0 {
+		if f.Server() == l.Service && f.ToServer.FIN && !f.ToClient.FIN && len(f.Resets()) == 0 {
 			l.flows = append(l.flows, f)
 		}
 	}

@@ -109,12 +109,12 @@ func (l *leak) evidence(p *analyze.Pass) []analyze.Evidence {
 		if i == maxExamples {
 			break
 		}
-		at := f.At
-		at.Packet = f.ToServer.FINFrame
+		at := f.Ref()
+		at.Packet = f.ToServer.FINFrame()
 		if at.Packet == 0 {
-			at = f.At
+			at = f.Ref()
 		}
-		out = append(out, analyze.Cite(at, "the client's FIN, which the server never answers with its own").On(f.ToServer.FINTime, fact.Epoch, 0))
+		out = append(out, analyze.Cite(at, "the client's FIN, which the server never answers with its own").On(f.ToServer.FINTime(), fact.Epoch, 0))
 	}
 	if l.grown != nil {
 		out = append(out, l.grown.Cite(p)...)

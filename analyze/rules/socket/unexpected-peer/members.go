@@ -212,7 +212,7 @@ func (m *member) compareTraffic() {
 // flows.
 func payload(s *service, a netip.Addr) (n int64, f *fact.Flow) {
 	for _, x := range s.flows[a] {
-		n += x.PayloadBytes
+		n += x.PayloadBytes()
 		f = x
 	}
 	return n, f

@@ -142,7 +142,7 @@ func evidence(p *analyze.Pass, inv *inventory, members []*member) []analyze.Evid
 			out = append(out, clocks.Date(analyze.Cite(e.At, "the first of %s about %s", tables.Count(len(m.troubles), "complaint"), m.addr), e.Time))
 		}
 		if m.idle != nil {
-			out = append(out, analyze.Cite(m.idle.flow.At, "%s exchanges %d bytes with %s, its siblings %d", m.addr, m.idle.bytes, m.idle.s.at, m.idle.median))
+			out = append(out, analyze.Cite(m.idle.flow.Ref(), "%s exchanges %d bytes with %s, its siblings %d", m.addr, m.idle.bytes, m.idle.s.at, m.idle.median))
 		}
 		if m.retired != nil {
 			out = append(out, analyze.Cite(m.retired.at, "the inventory says that %s is retired", m.addr))

@@ -195,15 +195,14 @@ func servicesOf(p *analyze.Pass) []*service {
 	}
 	h := join.HostsOf(p)
 	for f := range fact.All[fact.Flow](p.Facts) {
-		client, ok1 := join.ParseAddrPort(f.Client)
-		server, ok2 := join.ParseAddrPort(f.Server)
-		if !ok1 || !ok2 || f.Proto != "tcp" || !f.Established || f.Closer != "" || client.Addr().IsLoopback() {
+		client, server := f.Client(), f.Server()
+		if f.Proto() != "tcp" || !f.Established || f.Closer() != "" || client.Addr().IsLoopback() {
 			continue
 		}
-		host := h.Of(f.At)
+		host := h.Of(f.Ref())
 		key := host + " " + server.String()
 		if !inTables[key] || by[key].peers[client.Addr()] != nil {
-			add(host, server, client.Addr(), f.At)
+			add(host, server, client.Addr(), f.Ref())
 		}
 		if s := by[key]; s != nil {
 			s.flows[client.Addr()] = append(s.flows[client.Addr()], f)

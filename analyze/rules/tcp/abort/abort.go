@@ -125,10 +125,10 @@ func lastPayload(c *wire.Case) []analyze.Evidence {
 	if !c.FromServer {
 		d = c.Flow.ToClient
 	}
-	if d.LastDataFrame == 0 {
+	if d.LastDataFrame() == 0 {
 		return nil
 	}
-	return []analyze.Evidence{wire.At(c.Flow, d.LastDataFrame, d.LastData, "the last payload of %s before the RST", c.Victim())}
+	return []analyze.Evidence{wire.At(c.Flow, d.LastDataFrame(), d.LastData(), "the last payload of %s before the RST", c.Victim())}
 }
 
 func title(g *wire.Group, n counts) string {

@@ -129,19 +129,19 @@ func waiting(p *analyze.Pass, s *wire.Server) []*fact.Flow {
 	near := time.Duration(p.Threshold("served") * float64(time.Second))
 	var served []time.Time
 	for _, f := range s.Flows {
-		if f.Established && f.ToClient.SYNs <= 1 {
-			served = append(served, f.First)
+		if f.Established && f.ToClient.SYNs() <= 1 {
+			served = append(served, f.First())
 		}
 	}
 	slices.SortFunc(served, time.Time.Compare)
 	var out []*fact.Flow
 	for _, f := range s.Flows {
-		stuck := f.SynUnanswered && f.ToServer.SYNs >= 2 || f.ToClient.SYNs >= 3
+		stuck := f.SynUnanswered && f.ToServer.SYNs() >= 2 || f.ToClient.SYNs() >= 3
 		if !stuck {
 			continue
 		}
-		i, _ := slices.BinarySearchFunc(served, f.First.Add(-near), time.Time.Compare)
-		if i < len(served) && served[i].Sub(f.First) <= near {
+		i, _ := slices.BinarySearchFunc(served, f.First().Add(-near), time.Time.Compare)
+		if i < len(served) && served[i].Sub(f.First()) <= near {
 			out = append(out, f)
 		}
 	}
@@ -185,10 +185,10 @@ func report(p *analyze.Pass, q *port) {
 	for i, fl := range q.hanging[:min(len(q.hanging), 3)] {
 		if i == 0 {
 			detail = append(detail, fmt.Sprintf("%d attempts hang while the port serves others.", len(q.hanging)))
-			f.From = fl.First
+			f.From = fl.First()
 		}
-		f.Evidence = append(f.Evidence, wire.At(fl, fl.At.Packet, fl.First, "SYN of %s, sent %d times; SYN-ACK sent %d times", fl.Client, fl.ToServer.SYNs, fl.ToClient.SYNs))
-		f.To = fl.Last
+		f.Evidence = append(f.Evidence, wire.At(fl, fl.Ref().Packet, fl.First(), "SYN of %s, sent %d times; SYN-ACK sent %d times", fl.Client(), fl.ToServer.SYNs(), fl.ToClient.SYNs()))
+		f.To = fl.Last()
 	}
 	if q.resets != nil {
 		c := q.resets.Cases[0]

@@ -57,7 +57,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 	x := wire.Of(p)
 	for _, s := range x.Servers() {
 		for _, f := range s.Flows {
-			if !f.SynUnanswered || x.Case(f) != nil || f.ToServer.SYNs < int(p.Threshold("syns")) {
+			if !f.SynUnanswered || x.Case(f) != nil || f.ToServer.SYNs() < int(p.Threshold("syns")) {
 				continue
 			}
 			if answers(s) {
@@ -129,15 +129,15 @@ func report(p *analyze.Pass, h *hole) {
 	p.Note("%s: %d unanswered attempts in captures, %d sockets in SYN_SENT", h.addr, len(h.flows), len(h.sockets))
 	most := 0
 	for i, fl := range h.flows {
-		most = max(most, fl.ToServer.SYNs)
-		if i == 0 || fl.First.Before(f.From) {
-			f.From = fl.First
+		most = max(most, fl.ToServer.SYNs())
+		if i == 0 || fl.First().Before(f.From) {
+			f.From = fl.First()
 		}
-		if fl.Last.After(f.To) {
-			f.To = fl.Last
+		if fl.Last().After(f.To) {
+			f.To = fl.Last()
 		}
 		if i < 3 {
-			f.Evidence = append(f.Evidence, wire.At(fl, fl.At.Packet, fl.First, "SYN of %s to %s, sent %d times without an answer", fl.Client, fl.Server, fl.ToServer.SYNs))
+			f.Evidence = append(f.Evidence, wire.At(fl, fl.Ref().Packet, fl.First(), "SYN of %s to %s, sent %d times without an answer", fl.Client(), fl.Server(), fl.ToServer.SYNs()))
 		}
 	}
 	for i, k := range h.sockets {
@@ -179,10 +179,10 @@ func otherSide(p *analyze.Pass, h *hole, detail *[]string) []analyze.Evidence {
 	x := wire.Of(p)
 	for _, fl := range h.flows {
 		if o := x.Answered(fl); o != nil {
-			*detail = append(*detail, fmt.Sprintf("The SYNs arrive and are answered: %s shows the answers. They are lost on the way back.", o.At.Artifact))
-			return []analyze.Evidence{wire.At(o, max(o.ToClient.LastFrame, o.At.Packet), time.Time{}, "an answer to %s, captured nearer to the server", fl.Client)}
+			*detail = append(*detail, fmt.Sprintf("The SYNs arrive and are answered: %s shows the answers. They are lost on the way back.", o.Ref().Artifact))
+			return []analyze.Evidence{wire.At(o, max(o.ToClient.LastFrame(), o.Ref().Packet), time.Time{}, "an answer to %s, captured nearer to the server", fl.Client())}
 		}
-		if c := x.Unseen(fl, fl.First); c != nil {
+		if c := x.Unseen(fl, fl.First()); c != nil {
 			*detail = append(*detail, fmt.Sprintf("%s was captured nearer to the server at that time and shows none of these SYNs: they are lost before.", c.At.Artifact))
 			return nil
 		}
@@ -207,18 +207,13 @@ func unreachable(p *analyze.Pass, h *hole, detail *[]string) []analyze.Evidence 
 func deaf(p *analyze.Pass, h *hole, addr netip.Addr) bool {
 	for _, s := range wire.Of(p).Servers() {
 		for _, f := range s.Flows {
-			for _, end := range []struct {
-				name string
-				sent int64
-			}{{f.Server, f.ToClient.Packets}, {f.Client, f.ToServer.Packets}} {
-				if ap, ok := join.ParseAddrPort(end.name); ok && ap.Addr() == addr && end.sent > 0 {
-					return false
-				}
+			if f.Server().Addr() == addr && f.ToClient.Packets() > 0 || f.Client().Addr() == addr && f.ToServer.Packets() > 0 {
+				return false
 			}
 		}
 	}
 	for c := range fact.All[fact.Capture](p.Facts) {
-		if c.At.Artifact == h.flows[0].At.Artifact {
+		if c.At.Artifact == h.flows[0].Ref().Artifact {
 			// The dead address's own flows are one-way too; others must be.
 			return (c.OneWay-int64(len(h.flows)))*2 > c.Flows
 		}

@@ -35,9 +35,9 @@ func run(_ context.Context, p *analyze.Pass) error {
 		var flows []*fact.Flow
 		stalls := 0
 		for _, f := range s.Flows {
-			if float64(f.Delayed) >= p.Threshold("stalls") {
+			if float64(f.Delayed()) >= p.Threshold("stalls") {
 				flows = append(flows, f)
-				stalls += f.Delayed
+				stalls += f.Delayed()
 			}
 		}
 		if len(flows) > 0 {
@@ -52,7 +52,7 @@ func report(p *analyze.Pass, s *wire.Server, flows []*fact.Flow, stalls int) {
 	f := analyze.Finding{
 		Subject:  join.HostsOf(p).Prefix(s.Host) + s.Addr,
 		Severity: analyze.Low, Confidence: analyze.Likely,
-		From: flows[0].First, To: flows[0].Last,
+		From: flows[0].First(), To: flows[0].Last(),
 		Title:    fmt.Sprintf("Small writes on connections to %s wait for a delayed ACK: %d times on %s", s.Addr, stalls, wire.Count(len(flows), "connection", "connections")),
 		Entities: end.Entities(),
 		Detail:   "A small segment is sent, nothing happens for about 40 ms (or 200 ms), then comes a bare ACK and at once the next small segment. The sender's Nagle algorithm holds the second write back until the first is acknowledged, and the receiver's kernel delays that acknowledgement because its program has nothing to answer yet.",
@@ -63,8 +63,8 @@ func report(p *analyze.Pass, s *wire.Server, flows []*fact.Flow, stalls int) {
 	}
 	p.Note("%s: %d waits on %d connections", s.Addr, stalls, len(flows))
 	for i, fl := range flows {
-		if fl.Last.After(f.To) {
-			f.To = fl.Last
+		if fl.Last().After(f.To) {
+			f.To = fl.Last()
 		}
 		if i < 3 {
 			f.Evidence = append(f.Evidence, cite(fl))
@@ -74,10 +74,10 @@ func report(p *analyze.Pass, s *wire.Server, flows []*fact.Flow, stalls int) {
 }
 
 func cite(f *fact.Flow) analyze.Evidence {
-	for _, m := range f.Marks {
+	for _, m := range f.Marks() {
 		if strings.Contains(m.Name, "delayed") {
-			return wire.At(f, m.Frame, m.Time, "the first of %d waits for a delayed ACK between %s and %s", f.Delayed, f.Client, f.Server)
+			return wire.At(f, m.Frame, m.Time, "the first of %d waits for a delayed ACK between %s and %s", f.Delayed(), f.Client(), f.Server())
 		}
 	}
-	return wire.At(f, f.At.Packet, f.First, "the connection of %s to %s, with %d waits for a delayed ACK", f.Client, f.Server, f.Delayed)
+	return wire.At(f, f.Ref().Packet, f.First(), "the connection of %s to %s, with %d waits for a delayed ACK", f.Client(), f.Server(), f.Delayed())
 }

@@ -100,7 +100,7 @@ func report(p *analyze.Pass, g *wire.Group) {
 	}
 	f.Title = fmt.Sprintf("%s cuts connections %s %s: %s", g.Who(), how, after, wire.Count(len(g.Cases), "connection", "connections"))
 	if n := len(g.Upstream); n > 0 {
-		f.Title += fmt.Sprintf(", and %d of its own to %s", n, g.Upstream[0].Flow.Server)
+		f.Title += fmt.Sprintf(", and %d of its own to %s", n, g.Upstream[0].Flow.Server())
 	}
 	detail := []string{mechanism(g, t), wire.Seen(complaints), "Clients: " + g.Clients(24) + "."}
 	switch {

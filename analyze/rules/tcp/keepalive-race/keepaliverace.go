@@ -54,7 +54,7 @@ func report(p *analyze.Pass, g *wire.Group) {
 	}
 	p.Note("%s: %d races after %v to %v of silence", g.Subject, len(idle), wire.Round(shortest), wire.Round(longest))
 	f, complaints := g.Draft(p, sure, func(c *wire.Case) string {
-		if c.Flow.ToClient.FINFrame == 0 {
+		if c.Flow.ToClient.FINFrame() == 0 {
 			return fmt.Sprintf("RST of %s in place of a FIN after %v of silence: a request had arrived that it did not read", c.Culprit(), wire.Round(c.Idle))
 		}
 		return fmt.Sprintf("RST of %s to the request that crossed its FIN after %v of silence", c.Culprit(), wire.Round(c.Idle))
@@ -64,8 +64,8 @@ func report(p *analyze.Pass, g *wire.Group) {
 	c := g.Cases[0]
 	f.Evidence = append(f.Evidence, wire.Known(
 		wire.At(c.Flow, c.IdleFrame, time.Time{}, "the last packet before the silence of %v", wire.Round(c.Idle)),
-		wire.At(c.Flow, c.Flow.ToClient.FINFrame, c.Flow.ToClient.FINTime, "FIN of the server, which gives the idle connection up"),
-		wire.At(c.Flow, c.Flow.ToServer.LastDataFrame, c.Flow.ToServer.LastData, "the client's next request, sent without knowing of the end"))...)
+		wire.At(c.Flow, c.Flow.ToClient.FINFrame(), c.Flow.ToClient.FINTime(), "FIN of the server, which gives the idle connection up"),
+		wire.At(c.Flow, c.Flow.ToServer.LastDataFrame(), c.Flow.ToServer.LastData(), "the client's next request, sent without knowing of the end"))...)
 	detail := []string{
 		fmt.Sprintf("The connections had served requests and then been silent for %v to %v (median %v). The server's keep-alive timer closed them with FIN in the very moment in which a client took one for its next request. The request meets a closed socket, the server's kernel answers with RST, and the client sees ECONNRESET or \"socket hang up\" for a request that no server has read.", wire.Round(shortest), wire.Round(longest), wire.Round(median)),
 		wire.Seen(complaints), "Clients: " + g.Clients(12) + ".",

@@ -56,8 +56,8 @@ func report(p *analyze.Pass, g *wire.Group) {
 	addr := g.Server.Addr
 	f.Title = fmt.Sprintf("A device between the clients and %s resets connections in its name: %s", addr, g.Share())
 	c := g.Cases[0]
-	if d := c.Flow.ToClient; c.FromServer && d.LastFrame > c.Reset.Frame {
-		f.Evidence = append(f.Evidence, wire.At(c.Flow, d.LastFrame, c.Flow.Last, "%s still sends after the RST that it is said to have sent", addr))
+	if d := c.Flow.ToClient; c.FromServer && d.LastFrame() > c.Reset.Frame {
+		f.Evidence = append(f.Evidence, wire.At(c.Flow, d.LastFrame(), c.Flow.Last(), "%s still sends after the RST that it is said to have sent", addr))
 	}
 	var ttl string
 	if c.Reset.UsualTTLPackets > 0 {
@@ -71,7 +71,7 @@ func report(p *analyze.Pass, g *wire.Group) {
 	if missing := lacking(c); missing != nil {
 		f.Evidence = append(f.Evidence, missing...)
 		f.Confidence = min(f.Confidence+1, analyze.Confirmed)
-		f.Detail += fmt.Sprintf("\n\nThe device stands between the points where %s and %s were captured.", c.Frame().Artifact, c.Between[0].At.Artifact)
+		f.Detail += fmt.Sprintf("\n\nThe device stands between the points where %s and %s were captured.", c.Frame().Artifact, c.Between[0].Ref().Artifact)
 		f.Fix = "Look at the policy, connection limits and time-outs of the devices between these two points."
 		p.Report(f)
 		return
@@ -91,7 +91,7 @@ func lacking(c *wire.Case) []analyze.Evidence {
 		if !c.FromServer {
 			d = o.ToServer
 		}
-		out = append(out, wire.At(o, max(d.LastFrame, o.At.Packet), time.Time{}, "the last packet of %s on this connection, captured nearer to it: no RST follows", c.Culprit()))
+		out = append(out, wire.At(o, max(d.LastFrame(), o.Ref().Packet), time.Time{}, "the last packet of %s on this connection, captured nearer to it: no RST follows", c.Culprit()))
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
@@ -42,11 +43,13 @@ type stuck struct {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	tooBig := map[[2]string]*fact.ICMPError{}
+	tooBig := map[[2]netip.AddrPort]*fact.ICMPError{}
 	for e := range fact.All[fact.ICMPError](p.Facts) {
 		if e.Type == 3 && e.Code == 4 || e.Type == 2 && e.Code == 0 {
-			if tooBig[[2]string{e.Src, e.Dst}] == nil {
-				tooBig[[2]string{e.Src, e.Dst}] = e
+			src, _ := join.ParseAddrPort(e.Src)
+			dst, _ := join.ParseAddrPort(e.Dst)
+			if k := [2]netip.AddrPort{src, dst}; tooBig[k] == nil {
+				tooBig[k] = e
 			}
 		}
 	}
@@ -55,9 +58,9 @@ func run(_ context.Context, p *analyze.Pass) error {
 		repeats := 0
 		for _, f := range s.Flows {
 			if k, ok := judge(p, f); ok {
-				k.mtu = tooBig[[2]string{f.Server, f.Client}]
+				k.mtu = tooBig[[2]netip.AddrPort{f.Server(), f.Client()}]
 				if k.sender == "client" {
-					k.mtu = tooBig[[2]string{f.Client, f.Server}]
+					k.mtu = tooBig[[2]netip.AddrPort{f.Client(), f.Server()}]
 				}
 				list = append(list, k)
 				repeats = max(repeats, f.Retransmitted())
@@ -77,22 +80,22 @@ func run(_ context.Context, p *analyze.Pass) error {
 // judge reports whether one side's large segments are repeated without progress
 // although the handshake and smaller segments went through.
 func judge(p *analyze.Pass, f *fact.Flow) (stuck, bool) {
-	if !f.Established || float64(f.Retransmitted()) < p.Threshold("retransmissions") || f.Counts.ZeroWindow > 0 {
+	if !f.Established || float64(f.Retransmitted()) < p.Threshold("retransmissions") || f.Counts().ZeroWindow > 0 {
 		return stuck{}, false
 	}
 	for _, k := range []struct {
 		name        string
 		sender, rcv fact.Direction
 	}{{"client", f.ToServer, f.ToClient}, {"server", f.ToClient, f.ToServer}} {
-		mss := k.rcv.MSS // what the receiver allows
+		mss := k.rcv.MSS() // what the receiver allows
 		d := k.sender
 		switch {
-		case mss == 0 || d.MaxSegment == 0 || float64(d.MaxSegment) > p.Threshold("offload"):
-		case float64(d.MaxSegment) < p.Threshold("large")*float64(mss-12):
-		case d.Unacked < int64(d.MaxSegment):
-		case k.rcv.Packets == 0 || k.rcv.LastFrame == 0:
+		case mss == 0 || d.MaxSegment() == 0 || float64(d.MaxSegment()) > p.Threshold("offload"):
+		case float64(d.MaxSegment()) < p.Threshold("large")*float64(mss-12):
+		case d.Unacked() < int64(d.MaxSegment()):
+		case k.rcv.Packets() == 0 || k.rcv.LastFrame() == 0:
 		default:
-			return stuck{flow: f, sender: k.name, size: d.MaxSegment}, true
+			return stuck{flow: f, sender: k.name, size: d.MaxSegment()}, true
 		}
 	}
 	return stuck{}, false
@@ -112,22 +115,22 @@ func report(p *analyze.Pass, s *wire.Server, list []stuck) {
 	}
 	var icmp *fact.ICMPError
 	for i, k := range list {
-		if i == 0 || k.flow.First.Before(f.From) {
-			f.From = k.flow.First
+		if i == 0 || k.flow.First().Before(f.From) {
+			f.From = k.flow.First()
 		}
-		if k.flow.Last.After(f.To) {
-			f.To = k.flow.Last
+		if k.flow.Last().After(f.To) {
+			f.To = k.flow.Last()
 		}
 		if icmp == nil {
 			icmp = k.mtu
 		}
-		f.Entities = append(f.Entities, join.FlowEntity(s.Host, k.flow.Client, k.flow.Server))
+		f.Entities = append(f.Entities, join.FlowEntity(s.Host, k.flow.Client(), k.flow.Server()))
 		if i < 3 {
 			d := k.flow.ToServer
 			if k.sender == "server" {
 				d = k.flow.ToClient
 			}
-			f.Evidence = append(f.Evidence, wire.At(k.flow, d.LastDataFrame, d.LastData, "payload of the %s is sent again without progress (%d retransmissions); its largest segment has %d bytes, %d bytes stay unacknowledged", k.sender, k.flow.Retransmitted(), k.size, d.Unacked))
+			f.Evidence = append(f.Evidence, wire.At(k.flow, d.LastDataFrame(), d.LastData(), "payload of the %s is sent again without progress (%d retransmissions); its largest segment has %d bytes, %d bytes stay unacknowledged", k.sender, k.flow.Retransmitted(), k.size, d.Unacked()))
 		}
 	}
 	detail := []string{"The handshake and small segments pass in both directions; full-sized ones are repeated and never acknowledged. Somewhere on the path the MTU is smaller, and the message that would say so does not arrive."}

@@ -117,9 +117,9 @@ func look(p *analyze.Pass, g *wire.Group) *outage {
 	for _, f := range g.Server.Flows {
 		switch {
 		case !f.Established:
-		case f.First.Before(g.From()):
+		case f.First().Before(g.From()):
 			o.before = f
-		case f.First.After(g.To()):
+		case f.First().After(g.To()):
 			if o.after == nil {
 				o.after = f
 			}
@@ -147,7 +147,7 @@ func look(p *analyze.Pass, g *wire.Group) *outage {
 // then it is one of the host's own, whatever its tables show of it.
 func fromItself(g *wire.Group) bool {
 	for _, c := range g.Cases {
-		if ap, ok := join.ParseAddrPort(c.Flow.Client); ok && ap.Addr() == g.End.Addr.Addr() {
+		if c.Flow.Client().Addr() == g.End.Addr.Addr() {
 			return true
 		}
 	}
@@ -171,7 +171,7 @@ func firewall(x *wire.Index, g *wire.Group) string {
 		if by := x.Unseen(c.Flow, c.At()); by != nil {
 			unseen, nearer = unseen+1, by
 		}
-		if ttl := x.TTL(c.Flow.At.Artifact, g.End.Addr.Addr()); ttl > 0 && c.Reset.TTL != ttl {
+		if ttl := x.TTL(c.Flow.Ref().Artifact, g.End.Addr.Addr()); ttl > 0 && c.Reset.TTL != ttl {
 			odd++
 			r, usual = c.Reset, ttl
 		}
@@ -233,7 +233,7 @@ func (o *outage) title() string {
 	case len(o.elsewhere) > 0:
 		return fmt.Sprintf("Nothing listens on %s: %s; port %d is open on %s only", o.Server.Addr, attempts, o.End.Addr.Port(), o.elsewhere[0].Local)
 	case o.after != nil:
-		return fmt.Sprintf("Nothing listened on %s for %v: %s", o.Server.Addr, wire.Round(o.after.First.Sub(o.From())), attempts)
+		return fmt.Sprintf("Nothing listened on %s for %v: %s", o.Server.Addr, wire.Round(o.after.First().Sub(o.From())), attempts)
 	case o.before != nil:
 		return fmt.Sprintf("Nothing listens on %s any more: %s", o.Server.Addr, attempts)
 	}
@@ -269,7 +269,7 @@ func (o *outage) history() string {
 	s = append(s, fmt.Sprintf("%s in %v, from %s.", wire.Count(len(o.Cases), "refusal", "refusals"), wire.Round(o.To().Sub(o.From())), o.Clients(6)))
 	switch {
 	case o.before != nil:
-		s = append(s, fmt.Sprintf("The last connection that it accepted before that began %v before the first refusal.", wire.Round(o.From().Sub(o.before.First))))
+		s = append(s, fmt.Sprintf("The last connection that it accepted before that began %v before the first refusal.", wire.Round(o.From().Sub(o.before.First()))))
 	default:
 		s = append(s, "The capture shows no connection that it accepted before.")
 	}
@@ -277,7 +277,7 @@ func (o *outage) history() string {
 		s = append(s, wire.Count(o.between, "connection was accepted", "connections were accepted")+" amid the refusals: it restarts again and again, or several processes or machines share the address.")
 	}
 	if o.after != nil {
-		s = append(s, fmt.Sprintf("It accepted again %v after the last refusal.", wire.Round(o.after.First.Sub(o.To()))))
+		s = append(s, fmt.Sprintf("It accepted again %v after the last refusal.", wire.Round(o.after.First().Sub(o.To()))))
 	}
 	return strings.Join(s, " ")
 }
@@ -287,17 +287,17 @@ func (o *outage) history() string {
 func (o *outage) frames() []analyze.Evidence {
 	first, last := o.Cases[0], o.Cases[len(o.Cases)-1]
 	ev := []analyze.Evidence{
-		analyze.Evidence{Ref: first.Frame(), Note: "the first refusal: " + answer(first) + " to the SYN of frame " + fmt.Sprint(first.Flow.At.Packet)}.On(first.At(), fact.Epoch, 0),
+		analyze.Evidence{Ref: first.Frame(), Note: "the first refusal: " + answer(first) + " to the SYN of frame " + fmt.Sprint(first.Flow.Ref().Packet)}.On(first.At(), fact.Epoch, 0),
 	}
 	if last != first {
 		ev = append(ev, analyze.Evidence{Ref: last.Frame(), Note: "the last refusal: " + answer(last)}.On(last.At(), fact.Epoch, 0))
 	}
-	ev = append(ev, wire.At(first.Flow, first.Flow.At.Packet, first.Flow.First, "SYN of %s to %s", first.Flow.Client, first.Flow.Server))
+	ev = append(ev, wire.At(first.Flow, first.Flow.Ref().Packet, first.Flow.First(), "SYN of %s to %s", first.Flow.Client(), first.Flow.Server()))
 	if o.before != nil {
-		ev = append(ev, wire.At(o.before, o.before.At.Packet, o.before.First, "the last connection that %s accepted before", o.Server.Addr))
+		ev = append(ev, wire.At(o.before, o.before.Ref().Packet, o.before.First(), "the last connection that %s accepted before", o.Server.Addr))
 	}
 	if o.after != nil {
-		ev = append(ev, wire.At(o.after, o.after.At.Packet, o.after.First, "%s accepts again", o.Server.Addr))
+		ev = append(ev, wire.At(o.after, o.after.Ref().Packet, o.after.First(), "%s accepts again", o.Server.Addr))
 	}
 	return ev
 }
@@ -306,7 +306,7 @@ func answer(c *wire.Case) string {
 	if c.ICMP != nil {
 		return fmt.Sprintf("ICMP %q of %s", c.ICMP.Text, c.ICMP.From)
 	}
-	return fmt.Sprintf("RST of %s", c.Flow.Server)
+	return fmt.Sprintf("RST of %s", c.Flow.Server())
 }
 
 // owner says who used to listen there and what its log says about its end.
@@ -314,7 +314,7 @@ func (o *outage) owner(p *analyze.Pass) (words []string, ev []analyze.Evidence) 
 	clocks := join.ClocksOf(p)
 	from := o.From().Add(-time.Minute)
 	if o.before != nil {
-		from = o.before.First.Add(-time.Second)
+		from = o.before.First().Add(-time.Second)
 	}
 	for _, s := range wire.ListenerLogs(p, o.Server.Host, o.Server.Addr) {
 		ev = append(ev, clocks.Date(analyze.Cite(s.Event.At, "the service that listened there: %s", s.Event.Text), s.Event.Time))

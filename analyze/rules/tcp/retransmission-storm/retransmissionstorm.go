@@ -59,7 +59,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 	for _, s := range x.Servers() {
 		st := &storm{server: s}
 		for _, f := range s.Flows {
-			if explained[join.FlowEntity(s.Host, f.Client, f.Server).Key] {
+			if explained[join.FlowEntity(s.Host, f.Client(), f.Server()).Key] {
 				continue
 			}
 			lost, dead := judge(p, f)
@@ -68,7 +68,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 			}
 			st.flows = append(st.flows, f)
 			st.again += resent(f)
-			st.data += f.ToServer.DataPackets + f.ToClient.DataPackets
+			st.data += f.ToServer.DataPackets() + f.ToClient.DataPackets()
 			if dead {
 				st.dead++
 			}
@@ -84,11 +84,11 @@ func run(_ context.Context, p *analyze.Pass) error {
 // data that had arrived, not frames captured twice, and not probes into a closed
 // window.
 func resent(f *fact.Flow) int {
-	n := f.Retransmitted() - f.Counts.SpuriousRetransmission
-	if f.Copies != nil {
-		n += f.Copies.SpuriousRetransmission
+	n := f.Counts().SpuriousRetransmission
+	if c := f.Copies(); c != nil {
+		n -= c.SpuriousRetransmission
 	}
-	return n
+	return f.Retransmitted() - int(n)
 }
 
 // judge reports whether a connection loses segments, and whether one side is not
@@ -96,13 +96,13 @@ func resent(f *fact.Flow) int {
 // again then is a probe.
 func judge(p *analyze.Pass, f *fact.Flow) (lost, dead bool) {
 	n := resent(f)
-	if f.Counts.ZeroWindow > 0 || len(f.Stalls) > 0 {
+	if f.Counts().ZeroWindow > 0 || len(f.Stalls()) > 0 {
 		return false, false
 	}
-	data := f.ToServer.DataPackets + f.ToClient.DataPackets
+	data := f.ToServer.DataPackets() + f.ToClient.DataPackets()
 	lost = float64(n) >= p.Threshold("segments") && data > 0 && float64(n) >= p.Threshold("share")*float64(data)
-	unheard := f.ToServer.Unacked > 0 && f.ToClient.LastFrame < f.ToServer.LastDataFrame ||
-		f.ToClient.Unacked > 0 && f.ToServer.LastFrame < f.ToClient.LastDataFrame
+	unheard := f.ToServer.Unacked() > 0 && f.ToClient.LastFrame() < f.ToServer.LastDataFrame() ||
+		f.ToClient.Unacked() > 0 && f.ToServer.LastFrame() < f.ToClient.LastDataFrame()
 	return lost, float64(n) >= p.Threshold("repeats") && unheard && f.Established
 }
 
@@ -128,13 +128,13 @@ func report(p *analyze.Pass, s *storm) {
 	}
 	p.Note("%s: %d retransmissions among %d data segments on %d connections, %d of them to a silent side", s.server.Addr, s.again, s.data, len(s.flows), s.dead)
 	for i, fl := range s.flows {
-		if i == 0 || fl.First.Before(f.From) {
-			f.From = fl.First
+		if i == 0 || fl.First().Before(f.From) {
+			f.From = fl.First()
 		}
-		if fl.Last.After(f.To) {
-			f.To = fl.Last
+		if fl.Last().After(f.To) {
+			f.To = fl.Last()
 		}
-		f.Entities = append(f.Entities, join.FlowEntity(s.server.Host, fl.Client, fl.Server))
+		f.Entities = append(f.Entities, join.FlowEntity(s.server.Host, fl.Client(), fl.Server()))
 		if i >= 3 {
 			continue
 		}
@@ -151,10 +151,10 @@ func report(p *analyze.Pass, s *storm) {
 
 // cite points at the first retransmission, if the flow kept its frame.
 func cite(f *fact.Flow) analyze.Evidence {
-	for _, m := range f.Marks {
+	for _, m := range f.Marks() {
 		if strings.Contains(m.Name, "retransmission") {
-			return wire.At(f, m.Frame, m.Time, "the first of %d retransmissions between %s and %s", resent(f), f.Client, f.Server)
+			return wire.At(f, m.Frame, m.Time, "the first of %d retransmissions between %s and %s", resent(f), f.Client(), f.Server())
 		}
 	}
-	return wire.At(f, f.At.Packet, f.First, "the connection of %s to %s, with %d retransmissions", f.Client, f.Server, resent(f))
+	return wire.At(f, f.Ref().Packet, f.First(), "the connection of %s to %s, with %d retransmissions", f.Client(), f.Server(), resent(f))
 }

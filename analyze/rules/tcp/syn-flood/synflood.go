@@ -71,9 +71,9 @@ func run(_ context.Context, p *analyze.Pass) error {
 			continue
 		}
 		for _, f := range s.Flows {
-			from, _ := join.ParseAddrPort(f.Client)
+			from := f.Client()
 			if f.SynAckUnacked {
-				get(s.Host, at).add(from.Addr(), wire.At(f, f.At.Packet, f.First, "SYN of %s; its SYN-ACK is never acknowledged", f.Client))
+				get(s.Host, at).add(from.Addr(), wire.At(f, f.Ref().Packet, f.First(), "SYN of %s; its SYN-ACK is never acknowledged", f.Client()))
 			} else if f.Established {
 				get(s.Host, at).done[from.Addr()] = true
 			}

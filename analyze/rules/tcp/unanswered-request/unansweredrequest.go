@@ -88,10 +88,10 @@ func look(p *analyze.Pass, s *wire.Server) *open {
 	var slowest time.Duration
 	candidates := 0
 	for _, f := range s.Flows {
-		if f.Turns.Answers > 0 {
-			usual = append(usual, f.Turns.MedianAnswer)
+		if f.Turns.Answers() > 0 {
+			usual = append(usual, f.Turns.MedianAnswer())
 			o.answered += int64(answers(f))
-			slowest = max(slowest, f.Turns.MaxAnswer)
+			slowest = max(slowest, f.Turns.MaxAnswer())
 		}
 		if u := f.Turns.Unanswered; u != nil && u.Acked {
 			candidates++
@@ -111,7 +111,7 @@ func look(p *analyze.Pass, s *wire.Server) *open {
 		if u == nil || !u.Acked || u.Silence < limit || closedWindow(f) {
 			continue
 		}
-		if f.Turns.Answers > 0 && float64(u.Segments) > p.Threshold("stream")*float64(answers(f)) {
+		if f.Turns.Answers() > 0 && float64(u.Segments) > p.Threshold("stream")*float64(answers(f)) {
 			o.streams = append(o.streams, f)
 			continue
 		}
@@ -150,16 +150,16 @@ func (o *open) add(f *fact.Flow) {
 // answers is the number of a conversation's answers, without those of its TLS
 // handshake: they say nothing of what follows.
 func answers(f *fact.Flow) int {
-	if f.App == "tls" {
-		return max(0, f.Turns.Answers-3)
+	if f.App() == "tls" {
+		return max(0, f.Turns.Answers()-3)
 	}
-	return f.Turns.Answers
+	return f.Turns.Answers()
 }
 
 // closedWindow reports whether the server announces window zero at the end: then
 // it does not read, which is another finding.
 func closedWindow(f *fact.Flow) bool {
-	return slices.ContainsFunc(f.Stalls, func(s fact.Stall) bool { return s.By == "server" && s.Open })
+	return slices.ContainsFunc(f.Stalls(), func(s fact.Stall) bool { return s.By == "server" && s.Open })
 }
 
 // complaints are log lines that say an answer is missing at this address.
@@ -194,7 +194,7 @@ func report(p *analyze.Pass, o *open) {
 	o.end = join.FlowsOf(p).Server(o.flows[0])
 	several := int(p.Threshold("requests"))
 	logged, lines := complaints(p, o)
-	expects := o.answered >= int64(several) || o.flows[0].App == "http" && o.flows[0].Turns.Answers == 0
+	expects := o.answered >= int64(several) || o.flows[0].App() == "http" && o.flows[0].Turns.Answers() == 0
 	if !expects && logged == 0 {
 		// A log shipper or a feed that never gets a word back: nothing says that an
 		// answer was due.
@@ -215,7 +215,7 @@ func report(p *analyze.Pass, o *open) {
 	p.Note("%s: %d requests open on %d connections, usual answer %v, %d log lines", o.server.Addr, o.requests, len(o.flows), o.usual, logged)
 	f.Entities = append(o.end.Entities(), join.Port(o.end.Host, int(o.end.Addr.Port())))
 	for _, fl := range o.flows[:min(len(o.flows), 16)] {
-		f.Entities = append(f.Entities, join.FlowEntity(o.server.Host, fl.Client, fl.Server))
+		f.Entities = append(f.Entities, join.FlowEntity(o.server.Host, fl.Client(), fl.Server()))
 	}
 	f.Evidence = frames(o)
 	f.Evidence = append(f.Evidence, lines...)
@@ -275,7 +275,7 @@ func meanwhile(o *open) bool {
 		stuck[f] = true
 	}
 	return slices.ContainsFunc(o.server.Flows, func(f *fact.Flow) bool {
-		return !stuck[f] && f.Turns.Answers > 0 && f.ToClient.LastData.After(o.from.Add(o.silence/2))
+		return !stuck[f] && f.Turns.Answers() > 0 && f.ToClient.LastData().After(o.from.Add(o.silence/2))
 	})
 }
 
@@ -283,15 +283,15 @@ func frames(o *open) []analyze.Evidence {
 	var ev []analyze.Evidence
 	for i, f := range o.flows[:min(len(o.flows), 3)] {
 		u := f.Turns.Unanswered
-		ev = append(ev, wire.At(f, u.FirstFrame, u.First, "the first request of %s that is never answered", f.Client))
+		ev = append(ev, wire.At(f, u.FirstFrame, u.First, "the first request of %s that is never answered", f.Client()))
 		if i > 0 {
 			continue
 		}
 		if u.AckFrame > 0 {
-			ev = append(ev, wire.At(f, u.AckFrame, time.Time{}, "%s acknowledges all of it", f.Server))
+			ev = append(ev, wire.At(f, u.AckFrame, time.Time{}, "%s acknowledges all of it", f.Server()))
 		}
 		if u.LastAnswerFrame > 0 {
-			ev = append(ev, wire.At(f, u.LastAnswerFrame, f.ToClient.LastData, "the last answer on this connection"))
+			ev = append(ev, wire.At(f, u.LastAnswerFrame, f.ToClient.LastData(), "the last answer on this connection"))
 		}
 		if u.LastFrame != u.FirstFrame {
 			ev = append(ev, wire.At(f, u.LastFrame, u.Last, "the last of %s without an answer", wire.Count(u.Segments, "request", "requests")))
@@ -316,12 +316,7 @@ func process(p *analyze.Pass, o *open) (words []string, ev []analyze.Evidence) {
 func queue(p *analyze.Pass, o *open) (words []string, ev []analyze.Evidence, agrees bool) {
 	s := join.SocketsOf(p)
 	for _, f := range o.flows {
-		l, ok1 := join.ParseAddrPort(f.Server)
-		r, ok2 := join.ParseAddrPort(f.Client)
-		if !ok1 || !ok2 {
-			continue
-		}
-		k := s.Conn(o.end.Host, "tcp", l, r)
+		k := s.Conn(o.end.Host, "tcp", f.Server(), f.Client())
 		if k == nil || !k.RecvQ().Known {
 			continue
 		}
@@ -346,14 +341,14 @@ func sibling(p *analyze.Pass, o *open) (words []string, ev []analyze.Evidence) {
 			continue
 		}
 		for _, f := range s.Flows {
-			if f.Turns.Answers == 0 || !f.ToClient.LastData.After(o.from.Add(o.silence/2)) {
+			if f.Turns.Answers() == 0 || !f.ToClient.LastData().After(o.from.Add(o.silence/2)) {
 				continue
 			}
 			if join.FlowsOf(p).Server(f).Process != o.end.Process {
 				break
 			}
 			return []string{fmt.Sprintf("The same process answers on %s all the while: its event loop or scheduler runs, and only this service is silent.", s.Addr)},
-				[]analyze.Evidence{wire.At(f, f.ToClient.LastDataFrame, f.ToClient.LastData, "the same process answers on %s", s.Addr)}
+				[]analyze.Evidence{wire.At(f, f.ToClient.LastDataFrame(), f.ToClient.LastData(), "the same process answers on %s", s.Addr)}
 		}
 	}
 	return nil, nil

@@ -56,8 +56,8 @@ func report(p *analyze.Pass, g *wire.Group) {
 	f.Title = fmt.Sprintf("Clients write to connections that %s has already closed, and get RST: %s", g.Who(), g.Share())
 	c := g.Cases[0]
 	f.Evidence = append(f.Evidence, wire.Known(
-		wire.At(c.Flow, c.Flow.ToClient.FINFrame, c.Flow.ToClient.FINTime, "FIN of %s", c.Flow.Server),
-		wire.At(c.Flow, c.Flow.ToServer.LastDataFrame, c.Flow.ToServer.LastData, "payload of %s, %v later", c.Flow.Client, wire.Round(c.Late)))...)
+		wire.At(c.Flow, c.Flow.ToClient.FINFrame(), c.Flow.ToClient.FINTime(), "FIN of %s", c.Flow.Server()),
+		wire.At(c.Flow, c.Flow.ToServer.LastDataFrame(), c.Flow.ToServer.LastData(), "payload of %s, %v later", c.Flow.Client(), wire.Round(c.Late)))...)
 	detail := []string{
 		fmt.Sprintf("The server sent FIN and closed; the client's kernel knew that, but the client sent payload %s later. The server's kernel has no socket for it any more and answers with RST. The client's write still succeeds; its next read fails with ECONNRESET, its next write with EPIPE.", span(shortest, longest)),
 		wire.Seen(complaints), "Clients: " + g.Clients(12) + ".",

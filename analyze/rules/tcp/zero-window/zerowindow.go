@@ -69,8 +69,8 @@ func run(_ context.Context, p *analyze.Pass) error {
 	var order []string
 	short := 0
 	for _, f := range wire.Of(p).Flows {
-		for i := range f.Stalls {
-			s := &f.Stalls[i]
+		for i := range f.Stalls() {
+			s := &f.Stalls()[i]
 			if !long(p, s) {
 				short++
 				continue
@@ -84,7 +84,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 			case e.Process != nil:
 				key = e.Process.Entity().Key
 			case s.By == "client":
-				key = e.Host + "|" + e.Addr.Addr().String() + " of " + f.Server
+				key = e.Host + "|" + e.Addr.Addr().String() + " of " + f.Server().String()
 			}
 			if by[key] == nil {
 				by[key] = &receiver{end: e}
@@ -142,9 +142,9 @@ func report(p *analyze.Pass, r *receiver) {
 	if open == 0 && worst.s.Duration < 5*time.Second {
 		f.Severity = analyze.Medium
 	}
-	peer := worst.flow.Client
+	peer := worst.flow.Client()
 	if worst.s.By == "client" {
-		peer = worst.flow.Server
+		peer = worst.flow.Server()
 	}
 	f.Evidence = append(f.Evidence,
 		wire.At(worst.flow, worst.s.FirstFrame, worst.s.From, "%s announces window 0 to %s; it stays closed for %v", worst.end.Addr, peer, wire.Round(worst.s.Duration)))
@@ -158,7 +158,7 @@ func report(p *analyze.Pass, r *receiver) {
 	seen := map[*fact.Flow]bool{worst.flow: true}
 	for _, s := range r.stalls {
 		if !seen[s.flow] && len(f.Evidence) < 6 {
-			f.Evidence = append(f.Evidence, wire.At(s.flow, s.s.FirstFrame, s.s.From, "window 0 on %s -> %s too", s.flow.Client, s.flow.Server))
+			f.Evidence = append(f.Evidence, wire.At(s.flow, s.s.FirstFrame, s.s.From, "window 0 on %s -> %s too", s.flow.Client(), s.flow.Server()))
 		}
 		if !seen[s.flow] {
 			f.Entities = append(f.Entities, join.Endpoint(s.end.Host, s.end.Addr))
