@@ -8,8 +8,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/analyzetest"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/parsers/applog"
+	"github.com/culprit-dev/culprit/parsers/applog/internal/chatter"
+	"github.com/culprit-dev/culprit/parsers/goroutine"
 	"github.com/culprit-dev/culprit/parsers/parsertest"
 )
 
@@ -65,6 +69,30 @@ func TestRepeats(t *testing.T) {
 		shapes += f.(*fact.LogShape).Count
 	}
 	assert.EqualValues(t, 2*n+1, shapes)
+}
+
+// TestJobs: however many goroutines read a log of many blocks, it gives the same
+// facts.
+func TestJobs(t *testing.T) {
+	for _, form := range chatter.Forms() {
+		t.Run(form, func(t *testing.T) {
+			var b bytes.Buffer
+			require.NoError(t, chatter.Write(&b, chatter.Options{Form: form, Bytes: 5 << 20}))
+			b.WriteString("panic: boom\n\ngoroutine 1 [running]:\nmain.main()\n\t/src/a.go:3 +0x1\n")
+			var want []byte
+			for _, jobs := range []int{1, 2, 3, 8} {
+				in := analyzetest.Input("app.log", b.Bytes())
+				in.Parser = "applog"
+				res, err := analyze.Read(t.Context(), []*analyze.Input{in}, analyze.Config{Parsers: []*analyze.Parser{applog.Parser(), goroutine.Parser()}, Jobs: jobs})
+				require.NoError(t, err)
+				got := parsertest.Lines(t, res.Store)
+				if want == nil {
+					want = got
+				}
+				require.True(t, bytes.Equal(want, got), "%d jobs", jobs)
+			}
+		})
+	}
 }
 
 // TestManyShapes: a log whose every line differs stays bounded.

@@ -81,12 +81,18 @@ func continues(text []byte) bool {
 // crashLine reports whether a line without a stamp begins the text that a runtime
 // prints before a program dies.
 func crashLine(text []byte) bool {
+	if len(text) == 0 {
+		return false
+	}
+	if c := text[0]; !letter(c) && c != '/' && c != '<' {
+		return false
+	}
 	for _, p := range [...]string{
 		"Traceback (most recent call last)", "panic: ", "fatal error: ", "SIGQUIT: quit", "SIGABRT: abort", "SIGSEGV: ", "goroutine ",
 		"Unhandled ", "Uncaught ", "Exception in thread ", "Fatal Python error", "terminate called ", "thread '", "<--- Last few GCs", "FATAL ERROR: ",
 		"Segmentation fault", "Killed", "Aborted",
 	} {
-		if bytes.HasPrefix(text, []byte(p)) {
+		if text[0] == p[0] && bytes.HasPrefix(text, []byte(p)) {
 			return p != "goroutine " || dumpHeader(text)
 		}
 	}

@@ -19,10 +19,10 @@ type Finder struct {
 	Stamped int
 	// Ambiguous reports that no stamp told the order of day and month.
 	Ambiguous bool
-	// mask is the beginning of a line up to the end of its stamp, with '0' for each
-	// digit, when all of it has a fixed width; maskLen is its length, zero without.
-	mask              [48]byte
-	maskFrom, maskLen int
+	// mask is the first stamp that stands behind the most common lead, with '0' for
+	// each digit; maskLen is its length, zero without.
+	mask    [48]byte
+	maskLen int
 }
 
 // maxLead is how many words may precede a stamp: an access log has three.
@@ -32,6 +32,7 @@ const maxLead = 4
 type tally struct {
 	lines, epochs, clocks, dates int
 	leads                        [maxLead + 1]int
+	first                        [maxLead + 1][]byte // the first stamp behind each lead
 	// numeric dates, whether one can only be day first, whether any tells the order
 	numeric       int
 	swapped, told bool
@@ -85,9 +86,8 @@ func (f *Finder) look(t *tally, line []byte) {
 				t.told = t.told || s.Day > 12
 			}
 		}
-		t.leads[lead]++
-		if lead == 0 && f.maskLen == 0 {
-			f.setMask(line[:from+n], from)
+		if t.leads[lead]++; t.first[lead] == nil {
+			t.first[lead] = line[from : from+n]
 		}
 		return
 	}
@@ -126,6 +126,9 @@ func (f *Finder) settle(t *tally) {
 		if t.leads[f.leads[i]] > t.leads[f.leads[i-1]] {
 			f.leads[i], f.leads[i-1] = f.leads[i-1], f.leads[i]
 		}
+	}
+	if f.n > 0 {
+		f.setMask(t.first[f.leads[0]])
 	}
 }
 
@@ -195,8 +198,8 @@ func timeKey(b []byte) int {
 	return 0
 }
 
-// setMask remembers the form of a line's beginning; the stamp starts at from.
-func (f *Finder) setMask(b []byte, from int) {
+// setMask remembers the form of a stamp.
+func (f *Finder) setMask(b []byte) {
 	if len(b) > len(f.mask) {
 		return
 	}
@@ -206,30 +209,34 @@ func (f *Finder) setMask(b []byte, from int) {
 		}
 		f.mask[i] = c
 	}
-	f.maskFrom, f.maskLen = from, len(b)
+	f.maskLen = len(b)
 }
 
 // Begins is Find for a caller that only wants to know where the stamp stands. It
 // compares the line with the form of the first stamp of the file, which nearly all
 // lines have; what it accepts by form alone may still be no valid time.
 func (f *Finder) Begins(line []byte) (from, to int) {
-	if n := f.maskLen; n > 0 && len(line) > n && f.leads[0] == 0 {
-		mask := f.mask[:n]
-		i := 0
-		for i < n {
-			c := line[i]
-			if digit(c) {
-				c = '0'
-			}
-			if c != mask[i] {
-				break
-			}
-			i++
-		}
-		if c := line[n]; i == n && !digit(c) && c != '.' && c != ',' && c != 'Z' && c != '+' && c != '-' {
-			return f.maskFrom, n
+	if n := f.maskLen; n > 0 {
+		if from = skip(line, int(f.leads[0])); from >= 0 && len(line) > from+n && f.masked(line[from:]) {
+			return from, from + n
 		}
 	}
 	_, from, to = f.Find(line)
 	return from, to
+}
+
+// masked reports whether b, which is longer, begins with the form of the mask.
+func (f *Finder) masked(b []byte) bool {
+	n := f.maskLen
+	for i, want := range f.mask[:n] {
+		c := b[i]
+		if digit(c) {
+			c = '0'
+		}
+		if c != want {
+			return false
+		}
+	}
+	c := b[n]
+	return !digit(c) && c != '.' && c != ',' && c != 'Z' && c != '+' && c != '-'
 }
