@@ -80,7 +80,7 @@ func (a *addresses) ip(msg []byte, i int) int {
 	}
 	end := i + n
 	if byteAt(msg, end) == ':' {
-		if k := digits(msg[end+1:]); k > 0 && k <= 5 && byteAt(msg, end+1+k) != '.' {
+		if k := digits(msg[end+1:]); k > 0 && k <= 5 && !(byteAt(msg, end+1+k) == '.' && digit(byteAt(msg, end+2+k))) {
 			a.add(msg, i, string(msg[i:end+1+k]))
 			return n + 1 + k
 		}

@@ -172,7 +172,8 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	case jsonHead(head):
 		form, l.json = "json", true
 	}
-	l.finder = stamp.Detect(head)
+	l.layer = layerOf(head)
+	l.finder = stamp.Detect(l.layer.stampHead(head))
 	l.stamped = !l.json && !l.journal && l.finder.Stamped > 0
 	if l.stamped && l.finder.Ambiguous {
 		out.Note("no date tells the order of day and month")

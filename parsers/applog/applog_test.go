@@ -22,7 +22,14 @@ func TestFormats(t *testing.T) {
 	parsertest.Golden(t, applog.Parser(), "testdata/formats/*")
 }
 func TestRobust(t *testing.T) { parsertest.Robust(t, applog.Parser(), "testdata/node.log") }
-func FuzzParse(f *testing.F)  { parsertest.Fuzz(f, applog.Parser(), "testdata/*.log") }
+func TestRobustForms(t *testing.T) {
+	for _, form := range []string{"cripartial", "composestamp", "dotnet", "jul", "gb_text", "jbytes.json"} {
+		t.Run(form, func(t *testing.T) { parsertest.Robust(t, applog.Parser(), "testdata/formats/"+form+".log") })
+	}
+}
+func FuzzParse(f *testing.F) {
+	parsertest.Fuzz(f, applog.Parser(), "testdata/*.log", "testdata/formats/*.log")
+}
 
 func events(st *fact.Store) []*fact.LogEvent {
 	var out []*fact.LogEvent

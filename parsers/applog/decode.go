@@ -34,14 +34,33 @@ func utf8Text(b []byte) string {
 	if utf8.Valid(b) {
 		return string(b)
 	}
-	if out, err := simplifiedchinese.GB18030.NewDecoder().Bytes(b); err == nil && mostlyHan(out) {
-		return string(out)
+	if doubleBytes(b) {
+		if out, err := simplifiedchinese.GB18030.NewDecoder().Bytes(b); err == nil && mostlyHan(out) {
+			return string(out)
+		}
 	}
 	out, err := charmap.ISO8859_1.NewDecoder().Bytes(b)
 	if err != nil {
 		return string(bytes.ToValidUTF8(b, []byte("\ufffd")))
 	}
 	return string(out)
+}
+
+// doubleBytes reports whether bytes beyond ASCII stand in pairs, as those of nearly
+// all Chinese characters do; an umlaut of Latin-1 stands alone among letters.
+func doubleBytes(b []byte) bool {
+	pairs, single := 0, 0
+	for i := 0; i < len(b); i++ {
+		switch {
+		case b[i] < 0x80:
+		case i+1 < len(b) && b[i+1] >= 0x80:
+			pairs++
+			i++
+		default:
+			single++
+		}
+	}
+	return pairs > 2*single
 }
 
 // mostlyHan reports whether what is not ASCII is Chinese, without a character that

@@ -20,30 +20,83 @@ type extract struct {
 
 // parse reads the first line of an event: header, message, and what its words say.
 func (s *scanner) parse(e *extract, line []byte, at span) {
+	if to := min(at.to, len(line)); !utf8.Valid(line) {
+		line = append(line[:to:to], utf8Text(line[to:])...)
+	}
 	e.text = line
 	if s.l.json && len(line) > 0 && line[0] == '{' && s.parseJSON(e, line) {
 		return
 	}
 	var st stamp.Stamp
 	if at.to > 0 {
-		st, _, _ = s.l.finder.Find(line)
+		// The zone may stand behind what Begins saw.
+		if found, from, to := s.l.find(line); to > 0 {
+			st, at.from, at.to = found, from, to
+		}
 	}
-	h := parseHeader(line, st, at.from, at.to)
-	if !utf8.Valid(h.msg) {
-		h.msg = []byte(utf8Text(h.msg))
+	n := 0
+	if at.to == 0 {
+		n = s.l.layer.stamped(line)
+		e.source = string(bytes.Trim(line[:n], "[]| "))
 	}
-	e.level, e.pid, e.text = h.level, h.pid, h.msg
-	e.source, e.host = string(h.source), string(h.host)
-	if fields := logfmt(h.msg); fields.found {
-		fields.apply(e)
+	h := parseHeader(line[n:], st, at.from, at.to)
+	e.take(h)
+	if at.to > 0 && innerLine(e.text) {
+		s.parseInner(e, e.text)
+	} else {
+		e.marks = s.words.read(e.text, e.level)
 	}
-	if l := accessLevel(e.text); l != levelNone {
-		e.level = l
-	}
-	e.marks = s.words.read(e.text, e.level)
 	if bytes.Contains(e.text, []byte(`" 504 `)) && e.text[0] == '"' {
 		e.marks.signs |= hasTimeout
 	}
+}
+
+// take adds what a header and the fields of its message say.
+func (e *extract) take(h header) {
+	if h.level != levelNone {
+		e.level = h.level
+	}
+	if h.pid > 0 {
+		e.pid = h.pid
+	}
+	if len(h.source) > 0 {
+		e.source = string(h.source)
+	}
+	if len(h.host) > 0 {
+		e.host = string(h.host)
+	}
+	e.text = h.msg
+	if fields := logfmt(h.msg); fields.found {
+		fields.apply(e)
+	}
+	if l := e.access(); l != levelNone {
+		e.level = l
+	}
+}
+
+// access is what the status of a line of an access log says.
+func (e *extract) access() level {
+	if l := accessLevel(e.text); l != levelNone && e.text[0] == '"' {
+		return l
+	}
+	if n := proxyStatus(e.text); n > 0 {
+		return accessLevel(e.text[n:])
+	}
+	return levelNone
+}
+
+// innerLine reports whether the message behind a stamp is a whole line of another
+// logger: syslog, CRI and the like pass on what programs print.
+func innerLine(b []byte) bool {
+	if len(b) > 10 && b[0] == '{' {
+		return jsonLog(b)
+	}
+	b = trimLeft(b, "[(<")
+	if len(b) < 12 || !digit(b[0]) && !letter(b[0]) {
+		return false
+	}
+	s, n := stamp.Parse(b, stamp.Unknown)
+	return n > 0 && !s.Clock && !s.Epoch && n < len(b)
 }
 
 // maxText is how much of a message an event keeps.
@@ -62,11 +115,29 @@ func (s *scanner) event(k *kept) (ev fact.LogEvent, writer int) {
 	ev = fact.LogEvent{At: k.at, Shape: shapeKey(k.hash)}
 	ev.Time = s.time(first, k.to)
 	var e extract
-	s.parse(&e, first, span{from: k.from, to: k.to})
+	own, partial := first, false
+	if s.l.layer != bare {
+		_, partial = s.l.layer.source(first)
+		first, own, following = s.whole(first, following)
+	}
+	if headed(first, k.to) {
+		next, rest, _ := bytes.Cut(following, []byte("\n"))
+		if next = s.strip(bytes.TrimSuffix(next, []byte("\r"))); len(next) > 0 {
+			if line, ok := appendHeaded(nil, bytes.Clone(first), k.to, next); ok {
+				first, following = line, rest
+			}
+		}
+	}
+	if partial && s.l.layer == boxed {
+		s.parseInner(&e, own)
+	} else {
+		s.parse(&e, first, span{from: k.from, to: k.to})
+	}
 	text := e.text
 	signs := k.signs | e.marks.signs
 	if more, cause := s.following(following); len(more) > 0 {
-		if k.to == 0 && crashLine(first) && len(cause) > 0 {
+		more = []byte(utf8Text(more))
+		if (k.to == 0 || s.l.layer == cri) && crashLine(own) && len(cause) > 0 {
 			text = cause // the error itself says more than the line before it
 		}
 		// Read again with what follows, for errno, addresses and signals; the
@@ -142,7 +213,7 @@ func (s *scanner) following(b []byte) (more, cause []byte) {
 			cause = t
 		}
 		if line[0] == ' ' || line[0] == '\t' {
-			if !property(t) {
+			if !property(t) && !exceptionLine(t) {
 				continue
 			}
 		}
@@ -175,7 +246,7 @@ func (s *scanner) time(line []byte, to int) fact.Time {
 	if to == 0 {
 		return fact.Time{}
 	}
-	st, _, _ := s.l.finder.Find(line)
+	st, _, _ := s.l.find(line)
 	return st.Time(s.l.modified)
 }
 
@@ -196,8 +267,41 @@ func oneLine(b []byte) []byte {
 	return b
 }
 
+// accessPart is where the part of a line begins that accessLevel reads.
+func accessPart(line []byte) []byte {
+	if i := bytes.IndexByte(line, '"'); i >= 0 {
+		if h := proxyStatus(line[:i]); h > 0 {
+			return line[h:]
+		}
+		return line[i:]
+	}
+	return nil
+}
+
+// proxyStatus is where the status stands in a line of haproxy's httplog, behind
+// "fe be/<NOSRV> 0/-1/-1/-1/0 ", zero if it is none.
+func proxyStatus(b []byte) int {
+	for i := 0; i < len(b); {
+		n := bytes.IndexByte(b[i:], ' ') + 1
+		if n == 0 {
+			return 0
+		}
+		if w := b[i : i+n-1]; bytes.Count(w, []byte("/")) == 4 && digits(b[i+n:]) == 3 && len(bytes.Trim(w, "0123456789/-+")) == 0 {
+			return i + n
+		}
+		i += n
+	}
+	return 0
+}
+
 // accessLevel is error for a line of an access log with a status of 500 or more.
 func accessLevel(b []byte) level {
+	if len(b) > 4 && digits(b) == 3 && b[3] == ' ' { // the status itself, see accessPart
+		if b[0] == '5' {
+			return levelError
+		}
+		return levelInfo
+	}
 	if len(b) < 12 || b[0] != '"' {
 		return levelNone
 	}

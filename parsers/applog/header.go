@@ -99,6 +99,8 @@ func (h *header) before(b []byte) {
 			h.pid = redisRole(w)
 		case h.source == nil && letterIn(w):
 			h.source = w
+		case h.source != nil && h.pid == 0 && len(w) >= 2 && len(w) < 8 && digits(w) == len(w) && len(b) > 0 && (b[0] == ']' || b[0] == ')'):
+			h.pid = atoi(w) // [shopd 10425]
 		}
 	}
 }
@@ -202,6 +204,14 @@ func (h *header) tokens(b []byte, stamped bool) []byte {
 			n = 1
 		case digit(c):
 			n = h.number(b, stamped)
+		case c == '(' && h.level != levelNone && h.pid == 0: // haproxy, pino-pretty: (1234)
+			if k := digits(b[1:]); k > 0 && k < 8 && byteAt(b, 1+k) == ')' {
+				h.pid = atoi(b[1 : 1+k])
+				n = 2 + k
+				if byteAt(b, n) == ':' {
+					n++
+				}
+			}
 		case c == '"' || c == '\'' || c == '(':
 			return b
 		default:
@@ -240,6 +250,10 @@ func (h *header) bracket(b []byte) int {
 		if h.pid == 0 && len(c) < 8 {
 			h.pid = atoi(c)
 		}
+		return end
+	}
+	if i := bytes.LastIndexByte(c, ' '); i > 0 && h.pid == 0 && h.source == nil && len(c)-i-1 >= 2 && len(c)-i-1 < 8 && digits(c[i+1:]) == len(c)-i-1 && name(c[:i]) && string(c[:i]) != "pid" {
+		h.source, h.pid = c[:i], atoi(c[i+1:]) // shopd 10425
 		return end
 	}
 	if bytes.HasPrefix(c, []byte("pid ")) {
@@ -315,6 +329,15 @@ func (h *header) word(b []byte, stamped bool) int {
 			return n
 		}
 	}
+	if i := bytes.IndexByte(w, '['); i > 0 && h.level == levelNone && levelWord(w[:i]) != levelNone && digits(w[i+1:]) > 0 && w[len(w)-1] == ']' { // logrus: INFO[0012]
+		h.level = levelWord(w[:i])
+		return n
+	}
+	if k := phpLevel(b); k > 0 && h.level == levelNone {
+		first, _, _ := bytes.Cut(bytes.TrimRight(b[len("PHP "):k], ":"), []byte(" "))
+		h.level = levelWord(first)
+		return k
+	}
 	if k := h.pythonDefault(w); !stamped && k > 0 {
 		return k
 	}
@@ -328,6 +351,9 @@ func (h *header) word(b []byte, stamped bool) int {
 		h.source, h.thread = bare, false // the logger, behind its thread
 		return n + 2
 	}
+	if fileLine(bare) && colon && stamped && h.source != nil { // log.Lshortfile behind a prefix
+		return n
+	}
 	if h.source != nil || !letterIn(w) {
 		return 0
 	}
@@ -337,6 +363,10 @@ func (h *header) word(b []byte, stamped bool) int {
 	}
 	if i := bytes.IndexByte(w, '['); i > 0 && name(w[:i]) {
 		return h.indexed(w, i, colon)
+	}
+	if i := bytes.IndexByte(w, ':'); i > 0 && stamped && bytes.HasPrefix(rest, []byte(" - ")) && name(w[:i]) && bytes.IndexByte(w[i+1:], ':') > 0 {
+		h.source = w[:i] // loguru: module:function:line
+		return n + 2
 	}
 	switch {
 	case fileLine(bare):
@@ -356,6 +386,24 @@ func (h *header) word(b []byte, stamped bool) int {
 		return n + 2
 	}
 	return 0
+}
+
+// phpLevel is the length of "PHP Warning:" and "PHP Fatal error:" at the beginning
+// of b, zero if there is none.
+func phpLevel(b []byte) int {
+	rest, ok := bytes.CutPrefix(b, []byte("PHP "))
+	if !ok {
+		return 0
+	}
+	i := bytes.IndexByte(rest[:min(len(rest), 32)], ':')
+	if i < 0 || i+1 < len(rest) && rest[i+1] != ' ' {
+		return 0
+	}
+	first, _, _ := bytes.Cut(rest[:i], []byte(" "))
+	if levelWord(first) == levelNone {
+		return 0
+	}
+	return len("PHP ") + i + 1
 }
 
 // pythonDefault reads "ERROR:name:message" and returns what it takes.

@@ -57,7 +57,7 @@ func kernelEvents(ctx context.Context, in *analyze.Input, out *analyze.Sink, l *
 		if !ok || !p.Kernel {
 			continue
 		}
-		if _, _, to := l.finder.Find(line); to > 0 {
+		if _, _, to := l.find(line); to > 0 {
 			p.Time = times.time(line, to)
 		}
 		scan.Message(kernel.Message{At: r.Ref(), Time: p.Time, UptimeMS: p.UptimeMS, Host: p.Host, Text: string(bytes.TrimRight(msg, " "))})

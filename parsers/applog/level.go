@@ -29,12 +29,12 @@ func levelWord(w []byte) level {
 // levels maps words to levels. One-letter forms (klog, logcat, mongod) are read
 // only where a format puts them, see letterLevel.
 var levels = map[string]level{
-	"trace": levelTrace, "trc": levelTrace, "verbose": levelTrace, "silly": levelTrace, "finest": levelTrace, "finer": levelTrace,
-	"debug": levelDebug, "dbg": levelDebug, "debu": levelDebug, "fine": levelDebug, "config": levelDebug,
+	"trace": levelTrace, "trc": levelTrace, "trce": levelTrace, "verbose": levelTrace, "silly": levelTrace, "finest": levelTrace, "finer": levelTrace,
+	"debug": levelDebug, "dbg": levelDebug, "dbug": levelDebug, "debu": levelDebug, "fine": levelDebug, "config": levelDebug,
 	"info": levelInfo, "inf": levelInfo, "information": levelInfo, "notice": levelInfo, "note": levelInfo, "log": levelInfo,
 	"system": levelInfo, "statement": levelInfo, "detail": levelInfo, "hint": levelInfo,
 	"warn": levelWarn, "warning": levelWarn, "wrn": levelWarn, "alert_warn": levelWarn,
-	"error": levelError, "err": levelError, "eror": levelError, "severe": levelError, "erro": levelError,
+	"error": levelError, "err": levelError, "eror": levelError, "severe": levelError, "erro": levelError, "fail": levelError,
 	"错误": levelError, "警告": levelWarn, "信息": levelInfo, "调试": levelDebug, "严重": levelError, "致命": levelFatal,
 	"fatal": levelFatal, "ftl": levelFatal, "fata": levelFatal, "critical": levelFatal, "crit": levelFatal, "emerg": levelFatal, "emergency": levelFatal,
 	"alert": levelFatal, "panic": levelFatal, "dpanic": levelFatal, "pnc": levelFatal,
@@ -44,7 +44,7 @@ var levels = map[string]level{
 // upper case, in brackets or before a colon.
 func commonWord(w []byte) bool {
 	switch string(w) {
-	case "log", "system", "note", "detail", "statement", "hint", "fine", "config", "notice", "alert", "panic", "error",
+	case "fail", "Fail", "log", "system", "note", "detail", "statement", "hint", "fine", "config", "notice", "alert", "panic", "error",
 		"Log", "System", "Note", "Detail", "Statement", "Hint", "Fine", "Config", "Notice", "Alert", "Panic", "Error":
 		return true
 	}

@@ -6,6 +6,11 @@ import "bytes"
 // the event before it: the rest of an object, of a stack trace, of a dump. Other
 // such lines are events of their own, of programs that print without a stamp.
 func (s *scanner) goesOn(text []byte, pos, line int) bool {
+	if s.l.layer != bare && (dumpHeader(text) || s.frames && dumpLine(text)) {
+		// They are handed over without the layer, see embedWrapped.
+		s.wrapped, s.frames, s.trace = true, true, true
+		return true
+	}
 	if dumpHeader(text) {
 		if !s.dump {
 			s.dump, s.trace, s.dumpEnd = true, true, 0
@@ -23,7 +28,7 @@ func (s *scanner) goesOn(text []byte, pos, line int) bool {
 		}
 		return s.l.stamped || !s.l.begins(text) || dumpLine(text)
 	}
-	if s.l.json {
+	if s.l.json && s.l.layer == bare {
 		return text[0] != '{' && continues(text)
 	}
 	if s.python && s.crash && bytes.HasPrefix(text, []byte("During handling")) {
@@ -48,7 +53,9 @@ func (s *scanner) goesOn(text []byte, pos, line int) bool {
 		first := !s.trace || s.crash || s.python
 		s.trace, s.python = true, false
 		return first
-	case s.trace && property(text):
+	case s.python && bytes.HasPrefix(text, []byte("> File \"")), goFunc(text): // the frame that loguru marks; zap's stack
+		return true
+	case s.trace && property(text) && levelWord(text[:bytes.IndexAny(text, ":=")]) == levelNone:
 		return true // errno: "ECONNRESET" behind the frames, as egg prints it
 	case s.crash:
 		return bytes.HasPrefix(text, []byte("Node.js v")) || bytes.HasPrefix(text, []byte("Emitted ")) || bytes.HasPrefix(text, []byte("[signal ")) ||
@@ -123,6 +130,7 @@ func exceptionLine(text []byte) bool {
 	w := text[:n]
 	switch rest := text[n:]; {
 	case len(rest) == 0, rest[0] == ':', bytes.HasPrefix(rest, []byte(" [")):
+	case bytes.HasPrefix(rest, []byte(" (")) && bytes.HasPrefix(rest[2+digits(rest[2:]):], []byte("): ")): // .NET prints the errno
 	default:
 		return false
 	}
@@ -132,6 +140,26 @@ func exceptionLine(text []byte) bool {
 		}
 	}
 	return false
+}
+
+// goFunc reports whether text is the function of a stack that zap or runtime/debug
+// prints without an indent: "main.(*pool).open", "net/http.HandlerFunc.ServeHTTP(...)".
+func goFunc(text []byte) bool {
+	name, args := text, []byte(nil)
+	if i := bytes.LastIndexByte(text, '('); i > 0 && text[len(text)-1] == ')' && text[i-1] != '.' {
+		name, args = text[:i], text[i:]
+	}
+	slash := bytes.LastIndexByte(name, '/')
+	dot := bytes.IndexByte(name[slash+1:], '.')
+	if dot <= 0 || len(text) > 300 || bytes.IndexByte(args, '\'') >= 0 {
+		return false
+	}
+	for _, c := range name {
+		if !letter(c) && !digit(c) && bytes.IndexByte([]byte("./_-*()[]~%@"), c) < 0 {
+			return false
+		}
+	}
+	return name[len(name)-1] != '.'
 }
 
 // traceLine reports whether an indented line is a frame of a stack trace.

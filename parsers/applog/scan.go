@@ -18,6 +18,7 @@ type layout struct {
 	stamped, json, journal bool
 	// modified is when the file last changed, for stamps without a year.
 	modified time.Time
+	layer    layer
 }
 
 // ref is the position of n bytes of a block.
@@ -30,6 +31,11 @@ func (l *layout) begins(line []byte) bool {
 	if len(line) > 0 && bytes.IndexByte(line, 0x1b) >= 0 {
 		line = appendPlain(nil, line)
 	}
+	if l.layer != bare {
+		if body := l.layer.text(line); len(body) == 0 || l.layer.indented(body) || continues(body) {
+			return false
+		}
+	}
 	switch {
 	case len(line) == 0:
 		return false
@@ -38,7 +44,7 @@ func (l *layout) begins(line []byte) bool {
 	case l.json:
 		return line[0] == '{'
 	case l.stamped:
-		_, to := l.finder.Begins(line)
+		_, to := l.beginsAt(line)
 		return to > 0
 	}
 	return line[0] != ' ' && line[0] != '\t' && !continues(line)
@@ -126,6 +132,14 @@ type scanner struct {
 	seq     int
 	dumps   []section
 	wrapped bool // a goroutine's header stands behind something else
+	frames  bool // goroutines that stand below a layer follow in the event
+
+	heading bool   // the message follows in the next line
+	joined  []byte // a heading and its message
+
+	// Below a layer: whose event it is, and whether its last line goes on.
+	source  []byte
+	partial bool
 }
 
 // section is a part of a log that is an artifact of its own.
@@ -145,7 +159,7 @@ func (s *scanner) scan(b *block, inDump bool, res *result) {
 	clear(s.recent[:])
 	clear(s.fine)
 	s.order, s.dumps, s.seq = nil, nil, 0
-	s.open, s.dump, s.wrapped = false, false, false
+	s.open, s.dump, s.wrapped, s.partial, s.heading = false, false, false, false, false
 	data := b.data
 	s.colour = bytes.IndexByte(data, 0x1b) >= 0
 	if inDump {
@@ -193,7 +207,15 @@ func (s *scanner) line(data, text []byte, pos, line int) {
 		s.journalLine(data, text, pos, line)
 		return
 	}
-	if c := text[0]; (c == ' ' || c == '\t') && s.open {
+	body, layered := text, s.l.layer != bare
+	if layered {
+		body = s.l.layer.text(text)
+		if s.below(text, body, pos, line) {
+			return
+		}
+	} else if s.heading && s.message(data, text) {
+		return
+	} else if c := text[0]; (c == ' ' || c == '\t') && s.open {
 		if !s.trace && traceLine(text) {
 			s.trace = true
 		}
@@ -201,9 +223,9 @@ func (s *scanner) line(data, text []byte, pos, line int) {
 	}
 	var from, to int
 	if s.l.stamped {
-		from, to = s.l.finder.Begins(text)
+		from, to = s.l.beginsAt(text)
 	}
-	if to == 0 && s.open && s.goesOn(text, pos, line) {
+	if to == 0 && s.open && !layered && s.goesOn(text, pos, line) {
 		return
 	}
 	if s.open {
@@ -212,8 +234,10 @@ func (s *scanner) line(data, text []byte, pos, line int) {
 	s.cur = span{start: pos, line: line, from: from, to: to, seq: s.seq}
 	s.seq++
 	s.open, s.trace, s.dump = true, false, false
-	s.crash = to == 0 && crashLine(text)
-	s.python = s.crash && text[0] == 'T' && text[1] == 'r'
+	s.crash = (to == 0 || s.l.layer == cri) && crashLine(body)
+	s.python = s.crash && body[0] == 'T' && body[1] == 'r'
+	s.frames = layered && dumpHeader(body)
+	s.heading = !layered && headed(text, to)
 	s.hash = shapeHash(text[to:])
 	s.kind = s.kindOf(text, s.hash, s.cur)
 }
@@ -236,7 +260,7 @@ func (s *scanner) kindOf(text []byte, hash uint64, at span) *kind {
 	}
 	s.parse(&e, text, at)
 	k.level, k.signs = e.level, e.marks.signs
-	if k.access = accessLevel(e.text) != levelNone; k.access {
+	if k.access = e.access() != levelNone; k.access {
 		k.level, k.signs = levelInfo, k.signs&^(hasError|hasTimeout)
 	}
 	s.kinds[hash] = k
@@ -258,8 +282,7 @@ func (s *scanner) finish(data []byte, end int) {
 	k := s.kind
 	signs, grave := k.signs, k.level
 	if k.access {
-		line := firstLine(data[s.cur.start:end])
-		if i := bytes.IndexByte(line, '"'); i >= 0 && accessLevel(line[i:]) == levelError {
+		if accessLevel(accessPart(firstLine(data[s.cur.start:end]))) == levelError {
 			grave, signs = levelError, signs&^hasStat|hasError
 		}
 	}

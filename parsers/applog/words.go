@@ -83,6 +83,10 @@ func (r *reader) operand(msg []byte, i, n int) {
 		m.pidAfter(low, i, n, w)
 	case "errno":
 		m.errnoAfter(low, i+n)
+	case "error":
+		if bytes.HasSuffix(low[:i], []byte("connect ")) { // envoy: delayed connect error: 111
+			m.errnoAfter(low, i+n)
+		}
 	case "syscall":
 		m.syscallAfter(low, i+n)
 	case "signal":

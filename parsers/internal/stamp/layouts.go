@@ -38,10 +38,10 @@ func (s *Stamp) yearFirst(b []byte, year int) int {
 	s.Year = year
 	i := 4
 	sep := at(b, i)
-	han := prefix(b, i, "年")
+	word := han(b, i, hanYear)
 	switch {
-	case han:
-		i += len("年")
+	case word > 0:
+		i += word
 	case sep == '-' || sep == '/' || sep == '.':
 		i++
 	default:
@@ -54,10 +54,10 @@ func (s *Stamp) yearFirst(b []byte, year int) int {
 		}
 	}
 	i += n
-	switch {
-	case han && prefix(b, i, "月"):
-		i += len("月")
-	case !han && at(b, i) == sep:
+	switch k := han(b, i, hanMonth); {
+	case word > 0 && k > 0:
+		i += k
+	case word == 0 && at(b, i) == sep:
 		i++
 	default:
 		return 0
@@ -66,11 +66,12 @@ func (s *Stamp) yearFirst(b []byte, year int) int {
 		return 0
 	}
 	i += n
-	if han {
-		if !prefix(b, i, "日") {
+	if word > 0 {
+		k := han(b, i, hanDay)
+		if k == 0 {
 			return 0
 		}
-		i += len("日")
+		i += k
 	}
 	return s.afterDate(b, i)
 }
@@ -253,8 +254,8 @@ func (s *Stamp) clock(b []byte, i int) int {
 	switch {
 	case at(b, i) == ':' || at(b, i) == '.' && digit(at(b, i+1)) && at(b, i+3) == '.':
 		i++
-	case prefix(b, i, "时"):
-		i += len("时")
+	case han(b, i, hanHour) > 0:
+		i += han(b, i, hanHour)
 	default:
 		return 0
 	}
@@ -271,11 +272,11 @@ func (s *Stamp) clock(b []byte, i int) int {
 		}
 		s.Precision = time.Second
 		i = s.fraction(b, i+n)
-	case prefix(b, i, "分"):
-		i += len("分")
-		if s.Sec, n = two(b, i); n > 0 && prefix(b, i+n, "秒") {
-			s.Precision = time.Second
-			i += n + len("秒")
+	case han(b, i, hanMinute) > 0:
+		i += han(b, i, hanMinute)
+		if sec, n := two(b, i); n > 0 && han(b, i+n, hanSecond) > 0 {
+			s.Sec, s.Precision = sec, time.Second
+			i += n + han(b, i+n, hanSecond)
 		}
 	}
 	if k == 0 {
@@ -301,7 +302,7 @@ func (s *Stamp) clock(b []byte, i int) int {
 func halfOfDay(b []byte, i int) (half byte, n int) {
 	// A, P and the first bytes of the words in other scripts.
 	switch c := at(b, i); {
-	case c|0x20 == 'a', c|0x20 == 'p', c >= 0xe0:
+	case c|0x20 == 'a', c|0x20 == 'p', c >= 0xc9:
 	default:
 		return 0, 0
 	}
@@ -318,7 +319,8 @@ var halves = [...]struct {
 	half byte
 }{
 	{"AM", 'a'}, {"PM", 'p'}, {"am", 'a'}, {"pm", 'p'}, {"a.m.", 'a'}, {"p.m.", 'p'}, {"A.M.", 'a'}, {"P.M.", 'p'},
-	{"上午", 'a'}, {"下午", 'p'}, {"오전", 'a'}, {"오후", 'p'}, {"午前", 'a'}, {"午後", 'p'},
+	{"上午", 'a'}, {"下午", 'p'}, {"\xc9\xcf\xce\xe7", 'a'}, {"\xcf\xc2\xce\xe7", 'p'}, // in GB18030 too
+	{"오전", 'a'}, {"오후", 'p'}, {"午前", 'a'}, {"午後", 'p'},
 }
 
 // fraction reads .123 or ,123 and returns the position after it.

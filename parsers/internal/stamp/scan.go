@@ -40,6 +40,30 @@ func prefix(b []byte, i int, s string) bool {
 	return len(b)-i >= len(s) && string(b[i:i+len(s)]) == s
 }
 
+// hanWord is a Chinese word of dates in UTF-8 and in GB18030. A line is not decoded
+// for its stamp: ASCII is the same in both.
+type hanWord struct{ utf8, gbk string }
+
+var (
+	hanYear   = hanWord{"年", "\xc4\xea"}
+	hanMonth  = hanWord{"月", "\xd4\xc2"}
+	hanDay    = hanWord{"日", "\xc8\xd5"}
+	hanHour   = hanWord{"时", "\xca\xb1"}
+	hanMinute = hanWord{"分", "\xb7\xd6"}
+	hanSecond = hanWord{"秒", "\xc3\xeb"}
+)
+
+// han is the length of the word at b[i], zero if it does not stand there.
+func han(b []byte, i int, w hanWord) int {
+	switch {
+	case prefix(b, i, w.utf8):
+		return len(w.utf8)
+	case prefix(b, i, w.gbk):
+		return len(w.gbk)
+	}
+	return 0
+}
+
 // spaces skips blanks, among them the narrow one that newer ICU data puts before
 // AM and PM.
 func spaces(b []byte, i int) int {
