@@ -32,7 +32,7 @@ var (
 	// What says nothing to a reader.
 	idleKeys = []string{
 		"time", "ts", "timestamp", "@timestamp", "t", "date", "datetime", "asctime", "v", "ecs.version", "ecs", "trace_id", "span_id", "@t", "@i",
-		"Timestamp", "timeMillis", "instant", "endOfBatch", "loggerFqcn", "threadPriority", "threadId", "version",
+		"Timestamp", "timeMillis", "instant", "endOfBatch", "loggerFqcn", "threadPriority", "threadId",
 	}
 )
 
