@@ -84,7 +84,7 @@ var directions = []struct {
 	{"analyze/census", []string{"analyze", "analyze/fact", "analyze/join"}},
 	{"analyze/diff", []string{"analyze", "analyze/fact"}},
 	{"analyze/celrule", []string{"analyze", "analyze/fact"}},
-	{"analyze/analyzetest", []string{"analyze", "analyze/fact"}},
+	{"analyze/analyzetest", []string{"analyze", "analyze/fact", "analyze/census"}},
 	{"analyze/rules", []string{"analyze", "analyze/fact", "analyze/join", "analyze/rules/..."}},
 	{"analyze", []string{"analyze/fact"}},
 	{"parsers", []string{"analyze", "analyze/fact", "parsers/..."}},

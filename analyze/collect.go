@@ -31,6 +31,8 @@ var howTo = map[fact.Kind]struct{ words, command string }{
 	"counter":         {"kernel counters", "nstat -az > nstat_1.txt; sleep 30; nstat -az > nstat_2.txt"},
 	"metric":          {"metrics", "the service's metrics as CSV, one row a sample"},
 	"expected":        {"inventory", "an inventory file (culprit.yaml) with the expected peers"},
+	"baseline":        {"baseline", "a bundle taken while the system was healthy, named with --baseline"},
+	"deviation":       {"baseline", "a bundle taken while the system was healthy, named with --baseline"},
 	"source_call":     {"program source", "the launcher's source file"},
 }
 

@@ -68,6 +68,9 @@ func (m *markdown) head() {
 	if m.Bundle.Summary != "" {
 		m.p("Reported by the collector: %s\n\n", mdText(sentence(m.Bundle.Summary)))
 	}
+	if m.Baseline != nil {
+		m.p("Judged against the baseline %s.\n\n", mdCode(orElse(m.Baseline.Name, "bundle")))
+	}
 }
 
 func (m *markdown) story(i int) {

@@ -116,6 +116,9 @@ func (t *terminal) head() {
 	}
 	t.p("%s  %s\n\n", t.paint(attr, strings.ToUpper(t.headline())), t.paint(dim, oneLine(t.Bundle.Name)))
 	t.para("", "", t.Verdict.Summary)
+	if t.Baseline != nil {
+		t.para("", "", "Judged against the baseline "+orElse(t.Baseline.Name, "bundle")+".")
+	}
 }
 
 func (t *terminal) story(i int) {

@@ -21,6 +21,9 @@
 //	against api.log             ... with counter-evidence there
 //	cause tcp/refused           ... explained by a finding of this rule
 //
+// Files whose names begin with "baseline:" are a healthy bundle of the same system,
+// against which the rules judge; they are cited by that name.
+//
 // Instead of findings, `want` may say:
 //
 //	clean                       the rule ran and found nothing
@@ -45,7 +48,9 @@ import (
 type Bundle struct {
 	Story  string
 	Inputs []*analyze.Input
-	Want   []Want
+	// Baseline is a healthy bundle to judge against, empty if there is none.
+	Baseline []*analyze.Input
+	Want     []Want
 	// Outcome is "clean" or "skipped" where no finding is wanted, else "".
 	Outcome string
 	// Reason is what a skip must say.
@@ -88,6 +93,10 @@ func Parse(text []byte) (*Bundle, error) {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
 			name, data = n+".pcap", compiled
+		}
+		if healthy, ok := strings.CutPrefix(name, analyze.BaselinePrefix); ok {
+			b.Baseline = append(b.Baseline, Input(healthy, data))
+			continue
 		}
 		b.Inputs = append(b.Inputs, Input(name, data))
 	}

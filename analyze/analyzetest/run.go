@@ -1,6 +1,7 @@
 package analyzetest
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/census"
 )
 
 // Rules runs every rule over the bundles in its folder below root, as subtests
@@ -51,13 +53,25 @@ func one(t *testing.T, file, id string, fires bool, parsers []*analyze.Parser, r
 	if fires != (len(b.Want) > 0) {
 		t.Fatalf("%s: fires* must want a finding, quiet* must want clean or skipped", file)
 	}
-	res, err := analyze.Run(t.Context(), b.Inputs, analyze.Config{Parsers: parsers, Rules: rules, Jobs: 1})
+	res, err := b.Run(t.Context(), analyze.Config{Parsers: parsers, Rules: rules, Jobs: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, problem := range b.Check(id, res) {
 		t.Error(problem)
 	}
+}
+
+// Run analyses the bundle, against its baseline if it has one.
+func (b *Bundle) Run(ctx context.Context, cfg analyze.Config) (*analyze.Result, error) {
+	if len(b.Baseline) > 0 {
+		base, err := census.Baseline(ctx, analyze.Inputs(b.Baseline, nil), analyze.Config{Parsers: cfg.Parsers, Jobs: cfg.Jobs})
+		if err != nil {
+			return nil, err
+		}
+		cfg.Baseline, cfg.Census = base, census.Of
+	}
+	return analyze.Run(ctx, b.Inputs, cfg)
 }
 
 // Check compares what a rule found with what the bundle wants; each problem is

@@ -3,6 +3,7 @@ package census
 import (
 	"cmp"
 	"strconv"
+	"strings"
 
 	"github.com/culprit-dev/culprit/analyze/fact"
 )
@@ -11,7 +12,8 @@ import (
 func (c *counter) system() {
 	for i := range fact.All[fact.HostInfo](c.p.Facts) {
 		if i.Name == "kernel" || i.Name == "os" {
-			c.set(c.hosts.Of(i.At), "version", i.Name, "", i.Value, i.At)
+			// uname prints the system before the version, hostnamectl does not.
+			c.set(c.hosts.Of(i.At), "version", i.Name, "", strings.TrimPrefix(i.Value, "Linux "), i.At)
 		}
 	}
 	for n := range fact.All[fact.Counter](c.p.Facts) {

@@ -26,6 +26,7 @@ import (
 	gostucksenders "github.com/culprit-dev/culprit/analyze/rules/go/stuck-senders"
 	gounwakeable "github.com/culprit-dev/culprit/analyze/rules/go/unwakeable"
 	gowaitgroup "github.com/culprit-dev/culprit/analyze/rules/go/waitgroup"
+	incidentdeviation "github.com/culprit-dev/culprit/analyze/rules/incident/deviation"
 	incidentsignalcascade "github.com/culprit-dev/culprit/analyze/rules/incident/signal-cascade"
 	incidentstalledconsumer "github.com/culprit-dev/culprit/analyze/rules/incident/stalled-consumer"
 	lognetworkerrno "github.com/culprit-dev/culprit/analyze/rules/log/network-errno"
@@ -55,6 +56,7 @@ import (
 	socketclosewaitleak "github.com/culprit-dev/culprit/analyze/rules/socket/close-wait-leak"
 	socketestablishedleak "github.com/culprit-dev/culprit/analyze/rules/socket/established-leak"
 	socketkernelcounters "github.com/culprit-dev/culprit/analyze/rules/socket/kernel-counters"
+	socketmissinglistener "github.com/culprit-dev/culprit/analyze/rules/socket/missing-listener"
 	socketportconflict "github.com/culprit-dev/culprit/analyze/rules/socket/port-conflict"
 	socketportexhaustion "github.com/culprit-dev/culprit/analyze/rules/socket/port-exhaustion"
 	socketstucksendqueue "github.com/culprit-dev/culprit/analyze/rules/socket/stuck-send-queue"
@@ -106,6 +108,7 @@ func All() []*analyze.Rule {
 		gostucksenders.Rule(),
 		gounwakeable.Rule(),
 		gowaitgroup.Rule(),
+		incidentdeviation.Rule(),
 		incidentsignalcascade.Rule(),
 		incidentstalledconsumer.Rule(),
 		lognetworkerrno.Rule(),
@@ -135,6 +138,7 @@ func All() []*analyze.Rule {
 		socketclosewaitleak.Rule(),
 		socketestablishedleak.Rule(),
 		socketkernelcounters.Rule(),
+		socketmissinglistener.Rule(),
 		socketportconflict.Rule(),
 		socketportexhaustion.Rule(),
 		socketstucksendqueue.Rule(),

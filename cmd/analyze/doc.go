@@ -31,6 +31,11 @@
 // zone and incident it is about, and what was expected; see
 // analyze/bundle/manifest.md.
 //
+// With --baseline, rules judge against a healthy bundle of the same system, or the
+// JSON report that was saved of it: a listener that is missing, a peer that is new,
+// a group that grew is then a finding, cited in both. What is wrong with the
+// baseline itself is none.
+//
 // # What to collect
 //
 // Any of these helps, together they usually suffice; take them while it happens:

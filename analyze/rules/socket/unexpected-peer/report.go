@@ -19,8 +19,8 @@ func report(p *analyze.Pass, inv *inventory, members []*member) {
 	host := members[0].services[0].host
 	f := analyze.Finding{
 		Subject:    h.Prefix(host) + names(members),
-		Title:      title(members),
-		Detail:     detail(members),
+		Title:      title(inv, members),
+		Detail:     detail(inv, members),
 		Severity:   analyze.Medium,
 		Confidence: analyze.Possible,
 		Evidence:   evidence(p, inv, members),
@@ -54,6 +54,11 @@ func report(p *analyze.Pass, inv *inventory, members []*member) {
 		// One connection to one service, and no log: it may be a client.
 		f.Severity = analyze.Low
 	}
+	if inv.source == "baseline" {
+		// A member that is new may have been added on purpose since.
+		f.Severity, f.Confidence = min(f.Severity, analyze.Medium), min(f.Confidence, analyze.Likely)
+		f.Missing = append(f.Missing, "an inventory: a peer that the baseline lacks may have been added on purpose")
+	}
 	if trouble > 0 || slices.ContainsFunc(members, func(m *member) bool { return m.idle != nil }) {
 		f.Severity = analyze.High
 	}
@@ -76,7 +81,7 @@ func names(members []*member) string {
 	return strings.Join(out, ", ")
 }
 
-func title(members []*member) string {
+func title(inv *inventory, members []*member) string {
 	noun, verb := "peers", "are"
 	if len(members) == 1 {
 		noun, verb = "peer", "is"
@@ -85,7 +90,7 @@ func title(members []*member) string {
 	if n := len(members[0].services); n > 1 {
 		where += fmt.Sprintf(" and %s", tables.Count(n-1, "other service"))
 	}
-	retired := "not in the inventory"
+	retired := "not in the " + inv.source
 	if members[0].retired != nil {
 		retired = "retired according to the inventory"
 	}
@@ -98,7 +103,7 @@ func title(members []*member) string {
 	return t
 }
 
-func detail(members []*member) string {
+func detail(inv *inventory, members []*member) string {
 	b := &strings.Builder{}
 	for _, m := range members {
 		if b.Len() > 0 {
@@ -114,7 +119,7 @@ func detail(members []*member) string {
 		if m.retired != nil {
 			fmt.Fprintf(b, "; the inventory (%s) lists it as retired.", m.retired.at)
 		} else {
-			fmt.Fprintf(b, ", as do %s of the inventory; the inventory does not list it.", tables.Count(len(m.siblings), "member"))
+			fmt.Fprintf(b, ", as do %s of the %[2]s; the %[2]s does not list it.", tables.Count(len(m.siblings), "member"), inv.source)
 		}
 		for _, d := range m.differs {
 			fmt.Fprintf(b, " A log states %s for it where %s %s.", strings.TrimSpace(d.name+" "+d.value), d.source(), d.want)
@@ -164,7 +169,7 @@ func evidence(p *analyze.Pass, inv *inventory, members []*member) []analyze.Evid
 	}
 	for _, a := range members[0].siblings {
 		if it, ok := inv.find(a); ok {
-			out = append(out, analyze.Cite(it.at, "the inventory's members, for example %s", a))
+			out = append(out, analyze.Cite(it.at, "the %s's members, for example %s", inv.source, a))
 			break
 		}
 	}

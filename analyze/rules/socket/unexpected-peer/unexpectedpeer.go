@@ -22,7 +22,7 @@ func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: "socket/unexpected-peer", Title: "peer that the inventory does not know", Doc: doc, Severity: analyze.High,
 		AnyOf: []fact.Kind{"socket", "flow"},
-		Wants: []fact.Kind{"expected", "socket_table", "log_event"},
+		Wants: []fact.Kind{"expected", "baseline", "socket_table", "log_event"},
 		Thresholds: []analyze.Threshold{
 			{Name: "siblings", Default: 2, Unit: "peers", Doc: "expected peers on a service from which others on it are compared with them"},
 			{Name: "expected_share", Default: 0.3, Unit: "share", Doc: "share of a service's lasting peers that must be in the inventory before the rest is unexpected"},
@@ -42,13 +42,13 @@ func run(_ context.Context, p *analyze.Pass) error {
 		if odd(p, servicesOf(p)) {
 			return nil
 		}
-		p.Skip("there is no inventory to compare the peers with", "list the expected peers in inventory.yaml or in culprit.yaml")
+		p.Skip("there is no inventory to compare the peers with", "list the expected peers in inventory.yaml or in culprit.yaml, or name a healthy bundle with --baseline")
 		return nil
 	}
 	services := servicesOf(p)
 	members := judge(p, inv, services)
 	if len(members) == 0 {
-		p.Note("%d services with lasting connections; no peer of them behaves like a member without being in the inventory (%d addresses)", len(services), len(inv.items))
+		p.Note("%d services with lasting connections; no peer of them behaves like a member without being in the %s (%d addresses)", len(services), inv.source, len(inv.items))
 		return nil
 	}
 	report(p, inv, members)
@@ -57,7 +57,10 @@ func run(_ context.Context, p *analyze.Pass) error {
 
 // inventory is what should be there.
 type inventory struct {
-	items []item
+	// source is "inventory", or "baseline" where the peers are those of a healthy
+	// bundle: these were there, which is less than that no other should be.
+	source string
+	items  []item
 	// facts that logs repeat of members: version, topic.
 	settings []*fact.Expected
 	// names are members without an address.
@@ -72,26 +75,29 @@ type item struct {
 }
 
 func inventoryOf(p *analyze.Pass) *inventory {
-	inv := &inventory{}
-	add := func(what, name, value string, at fact.Ref) {
-		if what != "peer" && what != "retired" {
-			return
-		}
-		if prefix, ok := parsePeer(value); ok {
-			inv.items = append(inv.items, item{prefix, what == "retired", at, name})
-		} else {
-			inv.names = append(inv.names, item{retired: what == "retired", at: at, name: value})
-		}
-	}
+	inv := &inventory{source: "inventory"}
 	for e := range fact.All[fact.Expected](p.Facts) {
-		add(e.What, e.Name, e.Value, e.At)
-		if e.What == "version" || e.What == "setting" {
+		switch e.What {
+		case "peer", "retired":
+			it := item{retired: e.What == "retired", at: e.At, name: e.Name}
+			if prefix, ok := parsePeer(e.Value); ok {
+				it.prefix = prefix
+				inv.items = append(inv.items, it)
+			} else {
+				it.name = e.Value
+				inv.names = append(inv.names, it)
+			}
+		case "version", "setting":
 			inv.settings = append(inv.settings, e)
 		}
 	}
-	if p.Manifest != nil {
-		for _, e := range p.Manifest.Expected {
-			add(e.What, e.Name, e.Value, e.Ref)
+	if len(inv.items)+len(inv.names) > 0 {
+		return inv
+	}
+	for b := range fact.All[fact.Baseline](p.Facts) {
+		if prefix, ok := parsePeer(b.Name); ok && b.What == "peer" {
+			inv.source = "baseline"
+			inv.items = append(inv.items, item{prefix: prefix, at: b.At})
 		}
 	}
 	return inv
