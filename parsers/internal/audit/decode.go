@@ -343,6 +343,11 @@ func (d *decoder) sockaddr(body []byte) {
 		})
 		return
 	}
+	if _, words, ok := bytes.Cut(body, []byte("saddr={ ")); ok { // of JSON
+		words, _, _ = bytes.Cut(words, []byte("}"))
+		d.ev.Sockaddr = interpretedAddr(string(words))
+		return
+	}
 	m, err := auparse.Parse(auparse.AUDIT_SOCKADDR, "audit(1.000:1): "+string(body))
 	if err != nil {
 		return
