@@ -24,6 +24,7 @@ var howTo = map[fact.Kind]struct{ words, command string }{
 	"trace":           {"system call trace", "timeout 10 strace -f -tt -T -y -p PID -o strace_PID.txt"},
 	"audit_event":     {"audit log", "auditctl -a always,exit -F arch=b64 -S kill,tkill,tgkill,pidfd_send_signal -k kill_signal; cp /var/log/audit/audit.log ."},
 	"audit_trail":     {"audit log", "cp /var/log/audit/audit.log ."},
+	"audit_status":    {"state of the audit system", "(auditctl -l; auditctl -s) > auditctl.txt"},
 	"log_event":       {"application log", "the service's own log around the incident"},
 	"log_shape":       {"application log", "the service's own log around the incident"},
 	"log":             {"application log", "the service's own log around the incident"},

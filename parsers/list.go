@@ -5,6 +5,7 @@ package parsers
 import (
 	"github.com/culprit-dev/culprit/analyze"
 	applog "github.com/culprit-dev/culprit/parsers/applog"
+	auditctl "github.com/culprit-dev/culprit/parsers/auditctl"
 	auditd "github.com/culprit-dev/culprit/parsers/auditd"
 	curl "github.com/culprit-dev/culprit/parsers/curl"
 	gdb "github.com/culprit-dev/culprit/parsers/gdb"
@@ -29,6 +30,7 @@ import (
 func All() []*analyze.Parser {
 	return []*analyze.Parser{
 		applog.Parser(),
+		auditctl.Parser(),
 		auditd.Parser(),
 		curl.Parser(),
 		gdb.Parser(),

@@ -107,3 +107,36 @@ func (AuditTrail) Kind() Kind { return "audit_trail" }
 
 // Ref is the first line.
 func (t AuditTrail) Ref() Ref { return t.At }
+
+// AuditStatus is what auditctl says of the audit system: its rules (-l, or a file
+// of rules), its state (-s), or both.
+type AuditStatus struct {
+	At Ref `json:"-"`
+	// Rules is how many rules are listed, unset where only the state is printed.
+	Rules Int `json:"rules,omitzero"`
+	// File is true for a file of rules, which says what would be loaded.
+	File bool `json:"file,omitempty"`
+	// KillRule and ExecRule: a rule records calls of the kill family, and execve, of
+	// every program and user.
+	KillRule bool `json:"kill_rule"`
+	ExecRule bool `json:"exec_rule,omitempty"`
+	KillAt   Ref  `json:"-"`
+	// NoTask is the rule "never,task", under which no system call is recorded.
+	NoTask   bool `json:"no_task,omitempty"`
+	NoTaskAt Ref  `json:"-"`
+	// Enabled is 0, 1, or 2 for rules that cannot be changed until the next boot.
+	Enabled      Int `json:"enabled,omitzero"`
+	EnabledAt    Ref `json:"-"`
+	Lost         Int `json:"lost,omitzero"`
+	LostAt       Ref `json:"-"`
+	Backlog      Int `json:"backlog,omitzero"`
+	BacklogLimit Int `json:"backlog_limit,omitzero"`
+	// Daemon is the pid of auditd, 0 if none is registered.
+	Daemon Int `json:"daemon,omitzero"`
+}
+
+// Kind is "audit_status".
+func (AuditStatus) Kind() Kind { return "audit_status" }
+
+// Ref is the first line.
+func (s AuditStatus) Ref() Ref { return s.At }

@@ -16,7 +16,8 @@
 // the file and on the line it names, and the same facts again on a second run.
 //
 // Fuzz is the body of a fuzz target and demands the same of whatever the fuzzer
-// makes up.
+// makes up. Run it with -fuzzminimizetime 20x: by default the fuzzer shortens each
+// find of some kilobytes for a minute, counts nothing meanwhile, and looks stalled.
 //
 // Run is for everything else: it reads one artifact with one parser, through the
 // engine, and returns its facts and status. It fails the test when the parser
