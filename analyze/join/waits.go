@@ -42,8 +42,9 @@ type WaitDump struct {
 	stackOf map[stackKey]*Stack
 	byTop   map[topKey][]*Stack
 	byID    map[int64]*fact.Goroutine
-	creator map[string]bool // functions that stand in some stack
-	sites   siteTable
+	creator map[string]bool           // functions that stand in some stack
+	sites   siteTable                 // lines that wait for a lock
+	calls   siteTable                 // lines that call what waits for one
 	waits   map[*fact.Goroutine]*Lock // who waits for which lock
 }
 

@@ -27,6 +27,7 @@ func (d *WaitDump) buildGraph() {
 	d.findHolders()
 	d.link()
 	d.findRoots()
+	d.findTwice()
 	for _, l := range d.Locks {
 		l.root.Blocked += l.Count()
 		l.verdict = l.judge()
@@ -171,6 +172,32 @@ func (l *Lock) HolderToward(next *Lock) (Holder, bool) {
 		}
 	}
 	return Holder{}, false
+}
+
+// findTwice looks, among waiters of whose lock only the type is known, for a
+// function that waits at two lines. Who waits at the later one is past the first,
+// and two or more of them are what two locks taken in opposite order look like.
+func (d *WaitDump) findTwice() {
+	for _, l := range d.Locks {
+		if l.Trust > LockByType || len(l.Holders) > 0 || l.Recursion != nil {
+			continue
+		}
+		first := map[string]int{}
+		for _, s := range l.Stacks() {
+			if s.Site < 0 {
+				continue
+			}
+			if f := s.Frames[s.Site]; first[f.Func] == 0 || f.Line < first[f.Func] {
+				first[f.Func] = f.Line
+			}
+		}
+		for _, s := range l.Stacks() {
+			if s.Site >= 0 && s.Count > 1 && s.Frames[s.Site].Line > first[s.Frames[s.Site].Func] {
+				l.Twice = s
+				break
+			}
+		}
+	}
 }
 
 // Root is the lock at the end of the chain of holders that wait for locks. In a

@@ -28,74 +28,6 @@ type Holder struct {
 	far uint64 // from the pointer to the lock, where the lock's object is not known
 }
 
-// Recursion is a goroutine that waits for a lock that it seems to hold itself.
-type Recursion struct {
-	Waiter
-	Outer int // the frame that seems to have taken it
-	Sign  HolderSign
-	// Writer is the pending writer that keeps a second read lock from being given;
-	// nil when the goroutine itself holds the write lock.
-	Writer *Waiter
-	// Count is how many goroutines wait in the same way.
-	Count int64
-}
-
-// siteTable knows at which lines a function waits for the lock at an offset from
-// one of its arguments.
-type siteTable map[siteKey]int
-
-type siteKey struct {
-	fn     string
-	arg    int
-	offset uint64
-}
-
-// anyOffset stands for a lock whose own address is unknown.
-const anyOffset = ^uint64(0)
-
-// learnSites fills the table from the waiters. Who is behind the line where
-// another one waits for the same lock has passed it.
-func (d *WaitDump) learnSites() {
-	d.sites = siteTable{}
-	for _, l := range d.Locks {
-		seen := map[*Stack]int{}
-		for _, w := range l.Waiters {
-			site := w.Stack.Site
-			// More of the same stack would say the same.
-			if seen[w.Stack]++; site < 0 || site >= len(w.G.Calls) || seen[w.Stack] > maxAlike {
-				continue
-			}
-			f := w.Stack.Frames[site]
-			eachPointer(w.G.Calls[site].Args, func(i int, p uint64) {
-				if off, ok := l.offsetOf(p); ok {
-					k := siteKey{f.Func, i, off}
-					if have, ok := d.sites[k]; !ok || f.Line < have {
-						d.sites[k] = f.Line
-					}
-				}
-			})
-		}
-	}
-}
-
-// offsetOf is where the lock stands from a pointer to its object.
-func (l *Lock) offsetOf(p uint64) (uint64, bool) {
-	switch {
-	case l.Addr == 0 && p == l.Object && p != 0:
-		return anyOffset, true
-	case l.Addr != 0 && (p == l.Object || p == l.Addr):
-		return l.Addr - p, true
-	}
-	return 0, false
-}
-
-// passed compares a frame with the line where its function waits for the lock.
-// known is false if nobody waits there.
-func (d *WaitDump) passed(f fact.Frame, arg int, off uint64) (passed, known bool) {
-	line, ok := d.sites[siteKey{f.Func, arg, off}]
-	return ok && f.Line > line, ok
-}
-
 // findHolders looks for goroutines that could hold each lock.
 func (d *WaitDump) findHolders() {
 	if len(d.Locks) == 0 {
@@ -159,9 +91,13 @@ func (h *holderFinder) stack(s *Stack) {
 	var order []*Lock
 	for _, i := range frames {
 		for _, l := range h.byType[s.Owners[i]] {
-			if _, ok := typed[l]; !ok {
-				typed[l] = i
+			at, ok := typed[l]
+			if !ok {
 				order = append(order, l)
+			}
+			// Who waits for a lock holds the other rather in the caller.
+			if !ok || at == s.Site && s.Kind.Lock() {
+				typed[l] = i
 			}
 		}
 	}
@@ -216,6 +152,11 @@ func (h *holderFinder) inOnce(g *fact.Goroutine, s *Stack, seen map[*Lock]bool) 
 			}
 			continue
 		}
+		for j := i + 1; j < len(s.Frames) && j <= i+2 && len(g.Calls) == 0; j++ {
+			for _, l := range h.byType[s.Owners[j]] {
+				hold(l)
+			}
+		}
 		for j := i + 1; j < len(s.Frames) && j <= i+2; j++ {
 			if p, ok := arg(g, j); ok {
 				for _, l := range h.byPointer[p] {
@@ -249,6 +190,9 @@ func (h *holderFinder) pointer(l *Lock, g *fact.Goroutine, s *Stack, frame, arg 
 	}
 	if arg >= inBraces {
 		return false
+	}
+	if s.Frames[frame].Line <= h.d.calls[siteKey{s.Frames[frame].Func, arg, off}] {
+		return true
 	}
 	l.candidate(Holder{G: g, Stack: s, Frame: frame, Sign: sign})
 	return true
@@ -298,26 +242,6 @@ func (h *holderFinder) typed(l *Lock, g *fact.Goroutine, s *Stack, frame int) bo
 	return true
 }
 
-// typedRecursion looks for an outer method of the lock's type on the stack of a
-// waiter, where the two receivers cannot be compared because one is not printed.
-func (h *holderFinder) typedRecursion(l *Lock, g *fact.Goroutine, s *Stack) {
-	_, inner := arg(g, s.Site)
-	for _, i := range s.App {
-		if i <= s.Site || s.Owners[i] != l.Type || s.Frames[i].Func == s.Frames[s.Site].Func || wrapper(s.Frames[i].Func) {
-			continue
-		}
-		p, outer := arg(g, i)
-		switch {
-		case !outer, !inner && l.Object == 0 && l.Addr == 0, !inner && l.Object == p:
-			l.recurse(Waiter{g, s}, i, HoldsByType)
-			return
-		case l.Object == 0 && p <= l.Addr && l.Addr-p < nearObject:
-			l.recurse(Waiter{g, s}, i, HoldsByPointer)
-			return
-		}
-	}
-}
-
 // wrapper reports whether a function only starts another one: the compiler's
 // wrapper of a go or defer statement, or of a method value.
 func wrapper(fn string) bool {
@@ -357,10 +281,4 @@ func (s *Stack) outermost() int {
 		}
 	}
 	return s.Site
-}
-
-// recurse keeps the best sign of a recursion for the lock.
-func (l *Lock) recurse(w Waiter, outer int, sign HolderSign) {
-	r := &Recursion{Waiter: w, Outer: outer, Sign: sign, Count: 1}
-	l.recursions = append(l.recursions, r)
 }

@@ -15,6 +15,7 @@ type LockTrust int
 // The degrees of trust.
 const (
 	LockByType     LockTrust = iota + 1 // the type whose method locks
+	LockByCaller                        // the object that the caller hands on
 	LockByReceiver                      // the object whose method locks
 	LockDerived                         // computed from the address of its semaphore
 	LockPrinted                         // its own address
@@ -27,6 +28,8 @@ func (t LockTrust) String() string {
 		return "its address is printed"
 	case LockDerived:
 		return "its address follows from that of its semaphore"
+	case LockByCaller:
+		return "told by the object that the caller of the locking method hands on; its own address is not printed"
 	case LockByReceiver:
 		return "told by the object whose method locks it; its own address is not printed"
 	}
@@ -60,6 +63,13 @@ type Lock struct {
 	Next *Lock
 	// Cycle is the locks of a cycle, in order from this one, which is its first.
 	Cycle []*Lock
+	// Round is set when the dump does not tell which goroutine of the cycle holds
+	// which of its locks.
+	Round bool
+	// Twice is goroutines that wait at a later line of a function in which others
+	// wait for a lock of the type: each seems to hold one such lock and waits for
+	// another. Nil if there are none, or the locks can be told apart.
+	Twice *Stack
 
 	dump             *WaitDump
 	offset           uint64 // of the lock in its object
@@ -82,6 +92,16 @@ type Waiter struct {
 	Stack *Stack
 }
 
+// Other is the first waiter that is another goroutine than g.
+func (l *Lock) Other(g *fact.Goroutine) Waiter {
+	for _, w := range l.Waiters {
+		if w.G != g {
+			return w
+		}
+	}
+	return Waiter{}
+}
+
 // Dump is the dump that the lock is seen in.
 func (l *Lock) Dump() *WaitDump { return l.dump }
 
@@ -101,7 +121,7 @@ func (l *Lock) Name() string {
 	switch l.Trust {
 	case LockPrinted, LockDerived:
 		return fmt.Sprintf("%s %#x", l.Kind(), l.Addr)
-	case LockByReceiver:
+	case LockByReceiver, LockByCaller:
 		return fmt.Sprintf("%s of the %s at %#x", l.Kind(), ShortFunc(l.Type), l.Object)
 	}
 	return fmt.Sprintf("%s of %s", l.Kind(), ShortFunc(l.Type))
@@ -162,200 +182,4 @@ func (l *Lock) Packages() []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// The offsets of the semaphores inside the locks, from Go 1.4 on.
-const (
-	mutexSema  = 4
-	writerSema = 8
-	readerSema = 12
-)
-
-// lockAddr is the address of the lock that a goroutine waits for, where the dump
-// prints it. Values with '?' are often plainly wrong and are not used.
-func lockAddr(g *fact.Goroutine, s *Stack) (uint64, LockTrust) {
-	y := &s.sync
-	if p, ok := arg(g, y.lockSlow); ok {
-		return p, LockPrinted
-	}
-	if y.mutexLock >= 0 && !s.Frames[y.mutexLock].Inlined {
-		if p, ok := arg(g, y.mutexLock); ok {
-			return p, LockPrinted
-		}
-	}
-	if p, ok := arg(g, y.sema); ok {
-		switch s.Kind {
-		case WaitMutex:
-			return p - mutexSema, LockDerived
-		case WaitWLock:
-			return p - writerSema, LockDerived
-		case WaitRLock:
-			return p - readerSema, LockDerived
-		}
-	}
-	for _, i := range []int{y.rwLock, y.rwRLock} {
-		if i >= 0 && !s.Frames[i].Inlined {
-			if p, ok := arg(g, i); ok {
-				return p, LockPrinted
-			}
-		}
-	}
-	return 0, 0
-}
-
-// objectSize bounds how far inside an object its lock is looked for.
-const objectSize = 4096
-
-// findLocks gives each lock waiter its lock: first those with an address, then
-// those with the object whose method waits, then those of which only the type is
-// known.
-func (d *WaitDump) findLocks() {
-	b := &lockBuilder{d: d, byAddr: map[uint64]*Lock{}, byObject: map[objectKey]*Lock{}, byType: map[typeKey][]*Lock{}}
-	var later []Waiter
-	for _, s := range d.Stacks {
-		if !s.Kind.Lock() {
-			continue
-		}
-		for _, g := range s.Members {
-			w := Waiter{g, s}
-			if a, trust := lockAddr(g, s); a != 0 {
-				b.addressed(w, a, trust)
-			} else {
-				later = append(later, w)
-			}
-		}
-	}
-	for _, l := range d.Locks {
-		b.register(l)
-	}
-	var last []Waiter
-	for _, w := range later {
-		if p, ok := arg(w.G, w.Stack.Site); ok {
-			b.received(w, p)
-		} else {
-			last = append(last, w)
-		}
-	}
-	for _, w := range last {
-		b.typed(w)
-	}
-	slices.SortStableFunc(d.Locks, func(x, y *Lock) int { return cmp.Compare(y.Count(), x.Count()) })
-	for i, l := range d.Locks {
-		l.rank = i
-	}
-}
-
-type lockBuilder struct {
-	d        *WaitDump
-	byAddr   map[uint64]*Lock
-	byObject map[objectKey]*Lock
-	byType   map[typeKey][]*Lock
-}
-
-type objectKey struct {
-	typ    string
-	object uint64
-	rw     bool
-}
-
-type typeKey struct {
-	typ string
-	rw  bool
-}
-
-func (s *Stack) owner(i int) string {
-	if i < 0 || i >= len(s.Owners) {
-		return ""
-	}
-	return s.Owners[i]
-}
-
-// rw reports whether a waiter's lock is surely an RWMutex.
-func (s *Stack) rw() bool { return s.Kind != WaitMutex || s.sync.rwLock >= 0 }
-
-func (b *lockBuilder) add(l *Lock) *Lock {
-	l.dump = b.d
-	b.d.Locks = append(b.d.Locks, l)
-	return l
-}
-
-// wait adds a waiter.
-func (l *Lock) wait(w Waiter) {
-	l.Waiters = append(l.Waiters, w)
-	l.once = l.once || w.Stack.sync.once >= 0
-	l.minutes = max(l.minutes, w.G.WaitMinutes.Or(0))
-	if w.Stack.Kind == WaitRLock {
-		l.readers += w.Stack.each()
-	} else {
-		l.writers += w.Stack.each()
-	}
-}
-
-// addressed puts a waiter to the lock at an address.
-func (b *lockBuilder) addressed(w Waiter, a uint64, trust LockTrust) {
-	l := b.byAddr[a]
-	if l == nil {
-		l = b.add(&Lock{Addr: a, Trust: trust, Type: w.Stack.owner(w.Stack.Site)})
-		b.byAddr[a] = l
-	}
-	l.Trust = max(l.Trust, trust)
-	l.RW = l.RW || w.Stack.rw()
-	l.wait(w)
-	// The object is the nearest pointer below the lock among the arguments of the
-	// function that locks.
-	if site := w.Stack.Site; site >= 0 && site < len(w.G.Calls) {
-		eachPointer(w.G.Calls[site].Args, func(_ int, p uint64) {
-			if p <= a && a-p < objectSize && (l.Object == 0 || a-p < l.offset) {
-				l.Object, l.offset, l.Type = p, a-p, w.Stack.owner(site)
-			}
-		})
-	}
-}
-
-// register makes a lock with an address known by its object and type.
-func (b *lockBuilder) register(l *Lock) {
-	t := typeKey{l.Type, l.RW}
-	b.byType[t] = append(b.byType[t], l)
-	if l.Object != 0 {
-		if k := (objectKey{l.Type, l.Object, l.RW}); b.byObject[k] == nil {
-			b.byObject[k] = l
-		}
-	}
-}
-
-// received puts a waiter to the lock of the object whose method waits.
-func (b *lockBuilder) received(w Waiter, p uint64) {
-	k := objectKey{w.Stack.owner(w.Stack.Site), p, w.Stack.rw()}
-	l := b.byObject[k]
-	if l == nil {
-		l = b.add(&Lock{Trust: LockByReceiver, Type: k.typ, Object: p, RW: k.rw})
-		b.byObject[k] = l
-		t := typeKey{k.typ, k.rw}
-		b.byType[t] = append(b.byType[t], l)
-	}
-	l.wait(w)
-}
-
-// typed puts a waiter to the only lock of its type, or to one that stands for all
-// of them.
-func (b *lockBuilder) typed(w Waiter) {
-	t := typeKey{w.Stack.owner(w.Stack.Site), w.Stack.rw()}
-	known := b.byType[t]
-	if len(known) == 0 {
-		l := b.add(&Lock{Trust: LockByType, Type: t.typ, RW: t.rw})
-		known = []*Lock{l}
-		b.byType[t] = known
-	}
-	if len(known) > 1 {
-		// Which of them is not to be known; a lock of its own keeps the waiter from
-		// being counted where it does not belong.
-		i := slices.IndexFunc(known, func(l *Lock) bool { return l.Trust == LockByType })
-		if i < 0 {
-			known = []*Lock{b.add(&Lock{Trust: LockByType, Type: t.typ, RW: t.rw})}
-			b.byType[t] = append(b.byType[t], known[0])
-		} else {
-			known = known[i : i+1]
-		}
-	}
-	known[0].wait(w)
 }

@@ -3,58 +3,25 @@ package join
 import (
 	"cmp"
 	"slices"
-
-	"github.com/culprit-dev/culprit/analyze/fact"
 )
 
-// settleRecursion decides whether one of the waiters holds the lock itself: first
-// a reader that reads again while a writer waits in between, which any number of
-// goroutines can do at once, then one that holds the lock for itself alone.
-func (l *Lock) settleRecursion() {
-	if w := l.pendingWriter(); w != nil {
-		best, n := bestRecursion(l.recursions, func(r *Recursion) bool { return r.Stack.Kind == WaitRLock })
-		if best != nil {
-			best.Writer, best.Count = w, n
-			l.Recursion = best
-			return
-		}
-	}
-	// Only one goroutine can hold a lock for itself alone. Where several wait behind
-	// the same outer call, that call does not take the lock.
-	best, n := bestRecursion(l.recursions, func(*Recursion) bool { return true })
-	if best != nil && n == 1 {
-		best.Count = 1
-		l.Recursion = best
-	}
-}
-
+// pendingWriter is the writer that waits for the readers to leave, nil if there is
+// none. While it waits the lock is held for reading, and new readers stay out.
+// Writers behind it wait for the Mutex inside; they alone say that another writer
+// has the lock.
 func (l *Lock) pendingWriter() *Waiter {
 	for i := range l.Waiters {
-		if w := &l.Waiters[i]; l.RW && w.Stack.Kind != WaitRLock {
+		if w := &l.Waiters[i]; w.Stack.Kind == WaitWLock {
 			return w
 		}
 	}
 	return nil
 }
 
-// bestRecursion is the first of those with the best sign, and how many goroutines
-// share that sign.
-func bestRecursion(all []*Recursion, fits func(*Recursion) bool) (best *Recursion, n int64) {
-	goroutines := map[*fact.Goroutine]bool{}
-	for _, r := range all {
-		if !fits(r) {
-			continue
-		}
-		if best == nil || r.Sign > best.Sign {
-			best, n = r, 0
-			clear(goroutines)
-		}
-		if r.Sign == best.Sign && !goroutines[r.G] {
-			goroutines[r.G] = true
-			n += r.Stack.each()
-		}
-	}
-	return best, n
+// HeldForWriting reports whether an RWMutex surely has a writer: readers wait for
+// it, or writers for each other, and none of the writers waits for readers.
+func (l *Lock) HeldForWriting() bool {
+	return l.RW && l.pendingWriter() == nil && l.Trust > LockByType
 }
 
 // settleHolders keeps the candidates with the best sign. Of a lock that only one
@@ -121,6 +88,48 @@ func (d *WaitDump) settleMutual() {
 		}
 		if len(l.Holders) == 0 && l.Recursion == nil && len(l.Live) == 0 {
 			l.settleSender(senders)
+		}
+	}
+	d.settleRound()
+}
+
+// settleRound gives locks of one type without holders to the goroutines that wait
+// for them, in turn: as many goroutines as locks, all of which could hold any but
+// their own. Three objects that each lock the next look like this, where the
+// receivers are not printed. Which holds which is not to be known, only that all of
+// them are in the circle.
+func (d *WaitDump) settleRound() {
+	byStack := map[*Stack][]*Lock{}
+	var order []*Stack
+	for _, l := range d.Locks {
+		if len(l.Holders) > 0 || l.Recursion != nil || len(l.Live) > 0 || len(l.Waiters) != 1 || len(l.Unlikely) == 0 || l.Trust <= LockByType {
+			continue
+		}
+		s := l.Waiters[0].Stack
+		if byStack[s] == nil {
+			order = append(order, s)
+		}
+		byStack[s] = append(byStack[s], l)
+	}
+	for _, s := range order {
+		locks := byStack[s]
+		n := len(locks)
+		if n < 2 || n > maxAlike || n != len(s.Members) {
+			continue
+		}
+		next := make([]Holder, n)
+		for i, l := range locks {
+			w := locks[(i+1)%n].Waiters[0]
+			if j := slices.IndexFunc(l.Unlikely, func(h Holder) bool { return h.G == w.G }); j >= 0 {
+				next[i] = l.Unlikely[j]
+			}
+		}
+		if slices.ContainsFunc(next, func(h Holder) bool { return h.G == nil }) {
+			continue
+		}
+		for i, l := range locks {
+			l.Holders = append(l.Holders, next[i])
+			l.Round = true
 		}
 	}
 }

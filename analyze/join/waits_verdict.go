@@ -1,5 +1,7 @@
 package join
 
+import "slices"
+
 // LockVerdict is what keeps a lock from its waiters.
 type LockVerdict int
 
@@ -33,7 +35,7 @@ func (l *Lock) judge() LockVerdict {
 	if l.Root() != l {
 		return LockFollows
 	}
-	if len(l.Cycle) > 0 {
+	if len(l.Cycle) > 0 || l.Twice != nil {
 		return LockCycle
 	}
 	best := HolderSign(0)
@@ -55,6 +57,9 @@ func (l *Lock) judge() LockVerdict {
 	}
 	if best > 0 {
 		return LockHeld
+	}
+	if !l.Lasting() && !slices.ContainsFunc(l.Waiters, func(w Waiter) bool { return len(w.Stack.App) > 0 }) {
+		return LockBusy // a lock inside the standard library, for a moment
 	}
 	return LockLeaked
 }

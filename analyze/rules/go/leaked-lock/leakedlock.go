@@ -35,7 +35,7 @@ func Rule() *analyze.Rule {
 func run(_ context.Context, p *analyze.Pass) error {
 	for _, d := range join.WaitsOf(p).Dumps {
 		for _, l := range d.Locks {
-			if l.Verdict() == join.LockBusy {
+			if l.Verdict() == join.LockBusy && len(l.Live) > 0 {
 				p.Note("%s: %s waits, but %s works under it: contention", l.Name(), join.Plural(l.Count(), "goroutine"), l.Live[0].Stack.At(l.Live[0].Frame))
 			}
 		}
@@ -107,6 +107,12 @@ func detail(d *join.WaitDump, l *join.Lock, group []*join.Lock) string {
 	}
 	fmt.Fprintf(&b, "\n\nNo holder was found among %s: nobody else has a pointer to its object on a stack, nobody works in %s, and no other lock is involved, so this is no cycle. "+
 		"A path that returned or panicked between Lock and Unlock leaves a lock behind like this.", join.Plural(d.Total, "goroutine"), join.ShortFunc(l.Type))
+	switch {
+	case l.HeldForWriting() && l.Writers() == 0:
+		fmt.Fprintf(&b, "\n\nAll that wait want to read. Readers wait only for a writer, so a function that takes the write lock left it behind; the readers in this dump did not.")
+	case l.RW && l.Readers() == 0 && !l.HeldForWriting():
+		fmt.Fprintf(&b, "\n\nA writer waits for readers to leave, so it is a read lock that was left behind: an RLock without its RUnlock.")
+	}
 	if len(group) > 1 {
 		fmt.Fprintf(&b, "\n\n%d locks of this kind are in the same state.", len(group))
 	}
@@ -123,6 +129,9 @@ func fix(l *join.Lock) string {
 		funcs = append(funcs, s.Func(s.Site))
 	}
 	slices.Sort(funcs)
+	if l.HeldForWriting() && l.Writers() == 0 {
+		return fmt.Sprintf("Readers wait and no writer does, so the lock is held for writing: audit every return and panic between Lock and Unlock in the functions that write-lock what %s reads; write `defer mu.Unlock()` right behind Lock.", join.List(slices.Compact(funcs), 4))
+	}
 	return fmt.Sprintf("Audit every return and panic between Lock and Unlock of this lock, first in %s and the other functions that lock it; write `defer mu.Unlock()` right behind Lock.", join.List(slices.Compact(funcs), 4))
 }
 

@@ -32,7 +32,11 @@ func Rule() *analyze.Rule {
 func run(_ context.Context, p *analyze.Pass) error {
 	for _, d := range join.WaitsOf(p).Dumps {
 		for _, group := range d.ShapesOf(join.LockCycle) {
-			report(p, d, group)
+			if group[0].Twice != nil {
+				reportTwice(p, d, group[0])
+			} else {
+				report(p, d, group)
+			}
 		}
 	}
 	return nil
@@ -82,12 +86,44 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 	f.Fix = fmt.Sprintf("Take the locks in one order everywhere (by address or id where they are of one type), and call nothing under one of them that takes the other: %s.", strings.Join(functions(steps), ", "))
 	f.Evidence = slices.Concat(f.Evidence, l.WaiterEvidence(2), d.Link(), l.SupportOf())
 	switch {
-	case sign == join.HoldsByType || d.Grouped:
+	case d.Grouped, l.Round, sign == join.HoldsByType && !sure(steps):
 		f.Confidence = analyze.Possible
 	case persists(steps):
 		f.Confidence = analyze.Confirmed
 	}
 	p.Report(f)
+}
+
+// reportTwice tells of a cycle that shows only in the lines: this form of dump has
+// no addresses.
+func reportTwice(p *analyze.Pass, d *join.WaitDump, l *join.Lock) {
+	s := l.Twice
+	f := analyze.Finding{
+		Subject:  l.Name() + d.In(),
+		Severity: analyze.High, Confidence: analyze.Possible,
+		Title: fmt.Sprintf("Deadlock%s by the order of locks: %s wait for a second lock in %s, each with a first one that others wait for in the same function; %s blocked",
+			d.In(), join.Plural(s.Count, "goroutine"), s.At(s.Site), blocked(l.Blocked)),
+		Detail: fmt.Sprintf("%s waits for a lock at more than one line: %s. Whoever waits at the later line has passed the earlier one and seems to hold a lock of the same kind. "+
+			"Two or more that stand there, each with one lock and waiting for another's, block each other when they take the locks in opposite order. The dump prints no addresses, so holding is inferred from the lines alone; a lock that was leaked in the same function looks similar.", s.Func(s.Site), l.Sites()),
+		Evidence: slices.Concat([]analyze.Evidence{s.Cite(s.First(), s.Site, "waiting for the second lock in %s, one of %d with this stack", s.At(s.Site), s.Count)}, l.WaiterEvidence(2), d.Link(), l.SupportOf()),
+		Missing:  append(d.Limits(), "the addresses of the locks (debug=2) would show who waits for whom"),
+		Entities: append(d.Entities(), l.Entity()),
+		Fix:      fmt.Sprintf("Take the locks in %s in one order, by address or id of what they guard, whatever order the arguments have.", s.Func(s.Site)),
+		Next:     d.NextDumps(),
+	}
+	p.Report(f)
+}
+
+// sure reports whether each lock of the cycle is told from others by an address, and
+// has only one goroutine that could hold it: then even weak signs do not close a
+// circle by chance.
+func sure(steps []edge) bool {
+	for _, e := range steps {
+		if e.holds.Trust <= join.LockByType || len(e.holds.Holders) > 1 {
+			return false
+		}
+	}
+	return true
 }
 
 func persists(steps []edge) bool {
@@ -131,6 +167,9 @@ func detail(l *join.Lock, steps []edge, group []*join.Lock) string {
 			how = "it is in a function of the type that locks it"
 		}
 		fmt.Fprintf(&b, "\n- %s (%s) holds the %s: %s in %s; it waits for the %s in %s%s", s.Label(e.by.G), s.Path(), e.holds.Name(), how, s.At(e.by.Frame), e.wants.Name(), s.At(s.Site), e.wants.Age())
+	}
+	if l.Round {
+		b.WriteString("\n\nWhich of them holds which lock is not to be told, because their receivers are not printed: they are as many as the locks, and each could hold any but the one it waits for.")
 	}
 	fmt.Fprintf(&b, "\n\n%s blocked by it directly or through other locks. Waiting for the %s: %s.", blocked(l.Blocked), l.Name(), l.Sites())
 	if len(group) > 1 {

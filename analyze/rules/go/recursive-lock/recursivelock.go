@@ -57,6 +57,13 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 		analyze.Cite(r.G.FrameAt(r.Outer), "the frame that seems to hold the lock"))
 	f.Evidence = slices.Concat(f.Evidence, l.WaiterEvidence(2), d.Link(), l.SupportOf())
 	switch {
+	case r.CallsThrough(l):
+		w := l.Other(r.G)
+		f.Confidence = analyze.Possible
+		f.Title = fmt.Sprintf("%s%s waits in %s for the %s, which its caller %s seems to hold itself, or which was locked and never unlocked; %s blocked",
+			s.Label(r.G), d.In(), s.At(s.Site), l.Name(), s.Func(r.Outer), blocked(join.BlockedBy(group)))
+		f.Against = append(f.Against, w.Stack.Cite(w.G, w.Stack.Site, "%s waits for it as well, in %s: if %s only calls %s in a loop, a path that returned between Lock and Unlock leaked the lock, perhaps in %s",
+			w.Stack.Label(w.G), w.Stack.At(w.Stack.Site), s.Func(r.Outer), s.Func(s.Site), w.Stack.Func(w.Stack.Top())))
 	case r.Sign == join.HoldsByType || d.Grouped:
 		f.Confidence = analyze.Possible
 	case r.Sign == join.HoldsByLine && l.Persists():

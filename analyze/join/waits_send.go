@@ -1,0 +1,95 @@
+package join
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
+
+// Send is goroutines blocked in a send at one line.
+type Send struct {
+	// Stacks are the distinct stacks, largest first; they agree in the frame that
+	// sends.
+	Stacks []*Stack
+	Count  int64
+	// Live is a relative that works: perhaps the consumer, slow. Nil if none.
+	Live *Stack
+	// Consumer is a relative that waits to receive from something else: if it is the
+	// one that should receive here, its wait is the fault. Nil if none.
+	Consumer *Stack
+	Leaked   bool
+}
+
+// sends groups blocked senders by the line that sends.
+func (k *kinship) sends() []*Send {
+	var out []*Send
+	index := map[string]*Send{}
+	for _, s := range k.d.Stacks {
+		if s.Kind != WaitSend || k.locked[s] {
+			continue
+		}
+		key := s.At(s.Top())
+		send := index[key]
+		if send == nil {
+			send = &Send{}
+			index[key] = send
+			out = append(out, send)
+		}
+		send.Stacks = append(send.Stacks, s)
+		send.Count += s.Count
+		send.Leaked = send.Leaked || s.Members[0].Leaked
+	}
+	for _, send := range out {
+		slices.SortStableFunc(send.Stacks, func(a, b *Stack) int { return cmp.Compare(b.Count, a.Count) })
+		for _, s := range send.Stacks[:min(len(send.Stacks), maxAlike)] {
+			for _, o := range k.relatives(s) {
+				switch {
+				case o.Kind.Live() && !o.mainAsleep() && !sendsNext(o, s):
+					send.Live = cmp.Or(send.Live, o)
+				case o.Kind == WaitRecv && consumes(o, s) && !k.creates(o, s):
+					send.Consumer = cmp.Or(send.Consumer, o)
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *Send) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(weight(b), weight(a)))
+	})
+	return out
+}
+
+// sendsNext reports whether o works in the function of the blocked sender s, before
+// or at the line that sends: it is another sender on its way, and nobody who could
+// receive. Behind the send it may hold a slot of a semaphore and give it back.
+func sendsNext(o, s *Stack) bool {
+	at := s.Frames[s.Top()]
+	return slices.ContainsFunc(o.Frames, func(f fact.Frame) bool {
+		return f.Func == at.Func && f.File == at.File && f.Line <= at.Line
+	})
+}
+
+// weight orders senders of equal number: without a partner first, then by depth.
+func weight(s *Send) int {
+	n := len(s.Stacks[0].App)
+	if s.Live == nil && s.Consumer == nil {
+		n += 100
+	}
+	return n
+}
+
+// consumes reports whether o could be the loop that serves the sender s: it waits
+// in the function that its go statement started, or in a closure, of a type that
+// the sender is inside of.
+func consumes(o, s *Stack) bool {
+	top := o.Top()
+	if top != o.outermost() && !strings.Contains(o.Frames[top].Func, ".func") {
+		return false
+	}
+	if s.Top() == s.outermost() {
+		// The sender is a worker of its own, not somebody who called in.
+		return false
+	}
+	return slices.ContainsFunc(s.App, func(i int) bool { return s.Owners[i] == o.Owners[top] })
+}
