@@ -90,23 +90,16 @@ func (t *Table) rank(state string) int {
 	return n
 }
 
-// Shown lists the joined sockets that a table shows, in the order of All. Rows
-// without numeric addresses cannot be joined and are not among them.
-func (s *Sockets) Shown(t *Table) []*Socket {
-	var out []*Socket
-	for _, k := range s.All {
-		if k.Host == t.Host && k.RowIn(t) != nil {
-			out = append(out, k)
-		}
-	}
-	return out
-}
+// Shown lists the joined sockets that a table shows, in the order of All; it must
+// not be modified. Rows without numeric addresses cannot be joined and are not among
+// them, nor are those of earlier moments.
+func (s *Sockets) Shown(t *Table) []*Socket { return t.shown }
 
 // RowIn is the socket's row in a table, nil if it has none there.
 func (k *Socket) RowIn(t *Table) *fact.Socket {
-	for _, r := range k.Rows {
-		if r.At.Artifact == t.Meta.At.Artifact && r.At.Line >= t.Meta.At.Line && r.At.Line <= t.Meta.Last.Line {
-			return r
+	for i, in := range k.in {
+		if in == t {
+			return k.Rows[i]
 		}
 	}
 	return nil
