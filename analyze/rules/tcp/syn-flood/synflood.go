@@ -44,27 +44,40 @@ type port struct {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	by := map[string]*port{}
-	var order []string
+	type key struct {
+		host string
+		port uint16
+	}
+	by := map[key]*port{}
+	var order []*port
 	get := func(host string, at netip.AddrPort) *port {
-		k := fmt.Sprintf("%s|%d", host, at.Port())
-		if by[k] == nil {
-			by[k] = &port{host: host, at: at, sources: map[netip.Addr]int{}, done: map[netip.Addr]bool{}}
-			order = append(order, k)
+		k := key{host, at.Port()}
+		q := by[k]
+		if q == nil {
+			q = &port{host: host, at: at, sources: map[netip.Addr]int{}, done: map[netip.Addr]bool{}}
+			by[k] = q
+			order = append(order, q)
 		}
-		return by[k]
+		return q
 	}
-	for _, k := range join.SocketsOf(p).All {
-		switch {
-		case !k.Remote.IsValid():
-		case k.State == fact.StateSynRecv:
+	socks := join.SocketsOf(p).All
+	for _, k := range socks {
+		if k.State == fact.StateSynRecv && k.Remote.IsValid() {
 			get(k.Host, k.Local).add(k.Remote.Addr(), k.Cite("SYN_RECV from %s", k.Remote))
-		case k.State == fact.StateEstablished:
-			get(k.Host, k.Local).done[k.Remote.Addr()] = true
 		}
 	}
-	report(p, by, order, "SYN_RECV rows")
-	by, order = map[string]*port{}, nil
+	for _, k := range socks {
+		if len(order) == 0 {
+			break // nothing is unfinished, as nearly always
+		}
+		if k.State == fact.StateEstablished && k.Remote.IsValid() {
+			if q := by[key{k.Host, k.Local.Port()}]; q != nil {
+				q.done[k.Remote.Addr()] = true
+			}
+		}
+	}
+	report(p, order, "SYN_RECV rows")
+	by, order = map[key]*port{}, nil
 	for _, s := range wire.Of(p).Servers() {
 		at, ok := join.ParseAddrPort(s.Addr)
 		if !ok {
@@ -79,7 +92,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 			}
 		}
 	}
-	report(p, by, order, "handshakes in the capture")
+	report(p, order, "handshakes in the capture")
 	return nil
 }
 
@@ -91,9 +104,8 @@ func (q *port) add(from netip.Addr, e analyze.Evidence) {
 	}
 }
 
-func report(p *analyze.Pass, by map[string]*port, order []string, what string) {
-	for _, k := range order {
-		q := by[k]
+func report(p *analyze.Pass, order []*port, what string) {
+	for _, q := range order {
 		if q.n == 0 {
 			continue
 		}
