@@ -32,6 +32,9 @@ func Rule() *analyze.Rule {
 			{Name: "share", Default: 0.5, Unit: "share", Doc: "of all goroutines"},
 			{Name: "growth", Default: 1.2, Unit: "times", Doc: "growth between two dumps that counts"},
 		},
+		ExplainedBy: []analyze.Mechanism{
+			{Rule: "go/no-deadline", Via: join.KindSite, Why: "calls that never end keep their goroutines"},
+		},
 		Run: run,
 	}
 }

@@ -32,14 +32,21 @@ func Rule() *analyze.Rule {
 
 func run(_ context.Context, p *analyze.Pass) error {
 	for _, d := range join.WaitsOf(p).Dumps {
-		var reads, writes int64
+		var reads, writes, bodies, calls int64
 		crowds := d.Crowds(func(s *join.Stack) string {
 			switch {
 			case s.Has("net/http.(*persistConn).readLoop"):
 				reads += s.Count
+				// It waits in a select for the body of a response to be read to its end,
+				// and reads while it waits for a response or is at rest.
+				if s.Kind == join.WaitSelect {
+					bodies += s.Count
+				}
 				return "read"
 			case s.Has("net/http.(*persistConn).writeLoop"):
 				writes += s.Count
+			case s.Has("net/http.(*persistConn).roundTrip"):
+				calls += s.Count
 			}
 			return ""
 		})
@@ -53,16 +60,35 @@ func run(_ context.Context, p *analyze.Pass) error {
 			p.Note("%d read loops of HTTP clients, %d before: steady", reads, before)
 			continue
 		}
-		report(p, d, crowds[0], reads, writes)
+		if 2*calls > reads {
+			p.Note("%d read loops of HTTP clients, but %d calls that wait for their response: see go/no-deadline", reads, calls)
+			continue
+		}
+		report(p, d, crowds[0], loops{reads, writes, bodies})
 	}
 	return nil
 }
 
-func report(p *analyze.Pass, d *join.WaitDump, c *join.Crowd, reads, writes int64) {
+// loops counts the goroutines of client connections.
+type loops struct{ reads, writes, bodies int64 }
+
+// cause says what opened so many, as far as the read loops tell.
+func (n loops) cause() string {
+	switch {
+	case 2*n.bodies > n.reads:
+		return "response bodies are not closed"
+	case n.bodies == 0:
+		return "all are at rest, so each request has a client or transport of its own, or the pool has no limit"
+	}
+	return "response bodies are not closed, or each request has a client of its own"
+}
+
+func report(p *analyze.Pass, d *join.WaitDump, c *join.Crowd, n loops) {
+	reads, writes := n.reads, n.writes
 	f := d.Finding("HTTP client connections", c)
 	f.Severity, f.Confidence = analyze.High, analyze.Likely
-	f.Title = fmt.Sprintf("%d HTTP client connections are open%s: response bodies are not closed, or each request has a client of its own", reads, d.In())
-	f.Detail = fmt.Sprintf("A net/http client keeps two goroutines for each connection; the dump has %d read loops and %d write loops, of %d goroutines. A connection returns to the pool only when the response body has been read to its end and closed.", reads, writes, d.Total)
+	f.Title = fmt.Sprintf("%d HTTP client connections are open%s: %s", reads, d.In(), n.cause())
+	f.Detail = fmt.Sprintf("A net/http client keeps two goroutines for each connection; the dump has %d read loops and %d write loops, of %d goroutines. %d of the read loops wait for a response body to be read to its end and closed; only then does a connection return to the pool. No more than a few calls wait for a response.", reads, writes, d.Total, n.bodies)
 	if d.Host != "" || d.Owner.Process != nil {
 		if n := connections(p, d); n > 0 {
 			f.Detail += fmt.Sprintf(" The socket table has %d connections of the process.", n)

@@ -5,6 +5,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"net/netip"
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -22,10 +23,12 @@ func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: ID, Title: "client call without deadline", Doc: doc, Severity: analyze.Medium,
 		Needs: []fact.Kind{"dump"},
-		Wants: []fact.Kind{"goroutine", "goroutine_group"},
+		Wants: []fact.Kind{"goroutine", "goroutine_group", "socket"},
 		Thresholds: []analyze.Threshold{
 			{Name: "many", Default: 5, Unit: "goroutines", Doc: "calls at one place"},
 			{Name: "minutes", Default: 10, Unit: "minutes", Doc: "that the longest of them waits"},
+			{Name: "crowd", Default: 100, Unit: "goroutines", Doc: "so many need only a minute: calls pile up faster than they end"},
+			{Name: "share", Default: 0.9, Unit: "share", Doc: "of the process's connections that lead to one address, to name it"},
 		},
 		ExplainedBy: []analyze.Mechanism{
 			{Rule: "tcp/unanswered-request", Via: join.KindProcess, Why: "the peer never answers"},
@@ -71,15 +74,31 @@ var subscriptions = []string{
 
 func run(_ context.Context, p *analyze.Pass) error {
 	for _, d := range join.WaitsOf(p).Dumps {
+		timers := timers(d)
 		for _, c := range d.Crowds(key) {
-			if c.Count < int64(p.Threshold("many")) || c.Minutes() < int64(p.Threshold("minutes")) {
+			crowd := c.Count >= int64(p.Threshold("crowd")) && c.Minutes() >= 1
+			if !crowd && (c.Count < int64(p.Threshold("many")) || c.Minutes() < int64(p.Threshold("minutes"))) {
 				p.Note("%s in %s for %d minutes: needs %g for %g minutes", join.Plural(c.Count, "client call"), c.First().At(c.First().Top()), c.Minutes(), p.Threshold("many"), p.Threshold("minutes"))
+				continue
+			}
+			if 2*timers > c.Count && c.First().Has("net/http.send") {
+				p.Note("%s in %s: %d of them have the timer of a client timeout", join.Plural(c.Count, "client call"), c.First().At(c.First().Top()), timers)
 				continue
 			}
 			report(p, d, c)
 		}
 	}
 	return nil
+}
+
+// timers counts the goroutines that net/http starts for a call that has a timeout.
+func timers(d *join.WaitDump) (n int64) {
+	for _, s := range d.Stacks {
+		if s.Has("net/http.setRequestCancel.func4", "net/http.setRequestCancel.func3") {
+			n += s.Count
+		}
+	}
+	return n
 }
 
 func key(s *join.Stack) string {
@@ -122,13 +141,46 @@ func vendor(fn string) bool {
 	return false
 }
 
+// remote is a connection to the address that most outgoing connections of the
+// dump's process lead to, how many do, and how many there are.
+func remote(d *join.WaitDump, p *analyze.Pass) (most *join.Socket, n, all int) {
+	pr := d.Owner.Process
+	if pr == nil {
+		return nil, 0, 0
+	}
+	listens := map[uint16]bool{}
+	count := map[netip.AddrPort]int{}
+	for _, s := range join.SocketsOf(p).All {
+		if s.Listening() && s.Owner() == pr {
+			listens[s.Local.Port()] = true
+		}
+	}
+	for _, s := range join.SocketsOf(p).All {
+		if s.Listening() || s.Owner() != pr || !s.Remote.IsValid() || listens[s.Local.Port()] {
+			continue
+		}
+		all++
+		if count[s.Remote]++; count[s.Remote] > n {
+			most, n = s, count[s.Remote]
+		}
+	}
+	return most, n, all
+}
+
 func report(p *analyze.Pass, d *join.WaitDump, c *join.Crowd) {
 	s := c.First()
 	f := d.Finding("client calls at "+s.Where(caller(s)), c)
 	f.Severity, f.Confidence = analyze.Medium, analyze.Likely
+	if c.Count >= int64(p.Threshold("crowd")) {
+		f.Severity = analyze.High
+	}
 	f.Title = fmt.Sprintf("%s%s have waited for %s for up to %s, without a deadline, in %s", join.Plural(c.Count, "goroutine"), d.In(), what(s), join.Plural(c.Minutes(), "minute"), s.At(caller(s)))
 	f.Detail = fmt.Sprintf("The call has no deadline that would end it: the peer accepted the request, or the connection died silently, and nobody noticed. The stack: %s.%s", s.Path(), s.Created())
 	f.Fix = fmt.Sprintf("Pass a context with a deadline in %s, or set the client's timeout; turn on keep-alive on the connection.", s.Func(caller(s)))
+	if to, n, all := remote(d, p); to != nil && float64(n) >= p.Threshold("share")*float64(all) {
+		f.Title += fmt.Sprintf("; %d of the process's %d connections lead to %s", n, all, to.Remote)
+		f.Evidence = append(f.Evidence, to.Cite("one of %d connections of the process to %s", n, to.Remote))
+	}
 	f.Next = append(f.Next, "ss -tnpio > ss_tnpio.txt")
 	p.Report(f)
 }
