@@ -97,6 +97,9 @@ type Gap struct {
 	// whose it was: "client" or "server".
 	EndedBy   string `json:"ended_by"`
 	EndedFrom string `json:"ended_from"`
+	// Probed: keep-alive probes and their answers broke the silence for devices on
+	// the way, but the programs at the ends said nothing.
+	Probed bool `json:"probed,omitempty"`
 }
 
 // Unanswered describes requests that were acknowledged and never answered.

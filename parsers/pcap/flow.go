@@ -40,6 +40,7 @@ type rare struct {
 	counts  counts
 	copies  *counts // those of frames captured twice
 	delayed int
+	probed  bool // keep-alive probes since the last payload
 	name    string
 	resets  []fact.Reset
 	stalls  []fact.Stall

@@ -114,16 +114,31 @@ func (f *flow) markSigns(s sign, p *packet, from int) {
 // delayed acknowledgements.
 const minGap = 250_000_000
 
-// gap notes the silence before a packet if it is among the longest.
+// gap notes the silence before a packet if it is among the longest. Keep-alive
+// probes break it for what stands between the two ends, but not for the programs
+// at the ends: for those the silence over the probes is kept too.
 func (f *flow) gap(p *packet, from int, s sign) {
-	d := p.ts - f.last
-	if !f.before.any || d < minGap || f.tcp && !f.established && (f.sawSYN || f.sawSYNACK) || f.closed() {
+	if !f.before.any || f.tcp && !f.established && (f.sawSYN || f.sawSYNACK) || f.closed() {
 		return
 	}
-	g := fact.Gap{
-		From: timeOf(f.last), Duration: time.Duration(d), BeforeFrame: int(f.lastFrame), AfterFrame: p.frame,
-		EndedFrom: f.who(from), EndedBy: "ack",
+	if d := p.ts - f.last; d >= minGap {
+		f.keepGap(fact.Gap{From: timeOf(f.last), Duration: time.Duration(d), BeforeFrame: int(f.lastFrame)}, p, from, s)
 	}
+	switch spoken := p.flags&(fin|rst) != 0 || p.payload > 0; {
+	case s&signKeepAlive != 0:
+		f.more().probed = true
+	case spoken && f.rare != nil && f.rare.probed:
+		f.rare.probed = false
+		if d := p.ts - f.lastData; d >= minGap && f.lastData > 0 {
+			before := max(f.sides[0].lastDataFrame, f.sides[1].lastDataFrame)
+			f.keepGap(fact.Gap{From: timeOf(f.lastData), Duration: time.Duration(d), BeforeFrame: int(before), Probed: true}, p, from, s)
+		}
+	}
+}
+
+// keepGap adds what ended a silence and keeps it if it is among the longest.
+func (f *flow) keepGap(g fact.Gap, p *packet, from int, s sign) {
+	g.AfterFrame, g.EndedFrom, g.EndedBy = p.frame, f.who(from), "ack"
 	switch {
 	case p.flags&rst != 0:
 		g.EndedBy = "rst"

@@ -91,3 +91,36 @@ func (x *Index) vanished(s *Server, ends []time.Time, abnormal int) bool {
 	ap, ok := join.ParseAddrPort(s.Addr)
 	return ok && x.sockets.Listener(s.Host, "tcp", ap) == nil
 }
+
+// Standstill reports whether all resets of a group are one moment of a server that
+// had stood still: requests that came at different times, each on a connection that
+// had been idle before, lie unread when its idle timer goes off, and older
+// connections go on to be served. It returns how long the first of them had waited.
+func (g *Group) Standstill() (waited time.Duration, ok bool) {
+	if g.FromClients || g.Death() || g.To().Sub(g.From()) > deathInstant || !g.Server.goesOn(g.To()) {
+		return 0, false
+	}
+	for _, c := range g.Cases {
+		if _, idle := c.gapBefore(c.Flow.ToServer.LastDataFrame()); !idle || c.Unread == 0 || c.Flow.Turns.Answers() == 0 {
+			return 0, false
+		}
+		waited = max(waited, c.At().Sub(c.Flow.ToServer.LastData()))
+	}
+	return waited, waited > crossing
+}
+
+// edge is how near to the end of a capture something happens of which it cannot
+// show the sequel.
+const edge = time.Second
+
+// AtEdge reports whether all of it happened in the last moment of a capture. Who
+// stops a service and the capture together leaves the same packets as a crash.
+func (g *Group) AtEdge() bool {
+	for _, c := range g.Cases {
+		at := g.x.captures[c.Flow.Ref().Artifact]
+		if at == nil || at.Last.Sub(c.At()) > edge || c.At().Sub(at.First) < 10*edge {
+			return false
+		}
+	}
+	return true
+}

@@ -77,9 +77,7 @@ func (x *Index) boundedIdle(cases []*Case) {
 		if d < minIdle || d >= shortest {
 			return
 		}
-		for _, f := range s.Flows {
-			goesOn = goesOn || f.First().Before(death) && f.ToServer.LastData().After(death) && f.ToClient.LastData().After(death)
-		}
+		goesOn = goesOn || s.goesOn(death)
 	}
 	if !goesOn {
 		return
@@ -92,6 +90,14 @@ func (x *Index) boundedIdle(cases []*Case) {
 	}
 }
 
+// goesOn reports whether a conversation that began before a moment exchanged payload
+// after it.
+func (s *Server) goesOn(at time.Time) bool {
+	return slices.ContainsFunc(s.Flows, func(f *fact.Flow) bool {
+		return f.First().Before(at) && f.ToServer.LastData().After(at) && f.ToClient.LastData().After(at)
+	})
+}
+
 // Survived is the longest silence after which a conversation with a server went
 // on, and where it stands.
 func (x *Index) Survived(s *Server) (longest time.Duration, f *fact.Flow, gap *fact.Gap) {
@@ -101,7 +107,7 @@ func (x *Index) Survived(s *Server) (longest time.Duration, f *fact.Flow, gap *f
 	for _, fl := range s.Flows {
 		for i := range fl.Idle() {
 			g := &fl.Idle()[i]
-			if g.Duration <= longest || g.EndedBy != "data" || !survived(fl, g) {
+			if g.Probed || g.Duration <= longest || g.EndedBy != "data" || !survived(fl, g) {
 				continue
 			}
 			longest, f, gap = g.Duration, fl, g

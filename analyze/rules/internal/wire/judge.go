@@ -49,7 +49,7 @@ func (c *Case) established() {
 	c.Provoked = true
 	c.Class = HalfOpen
 	for _, g := range f.Idle() {
-		if g.AfterFrame == r.AfterFrame {
+		if g.AfterFrame == r.AfterFrame && !g.Probed {
 			c.Idle, c.IdleFrame = g.Duration, g.BeforeFrame
 		}
 	}
@@ -111,6 +111,7 @@ func (c *Case) late() {
 	for _, g := range f.Idle() {
 		if g.AfterFrame == f.ToClient.FINFrame() || c.Late == 0 && g.EndedBy == "data" && g.EndedFrom == "client" && g.AfterFrame == f.ToServer.LastDataFrame() {
 			c.Idle, c.IdleFrame = g.Duration, g.BeforeFrame
+			break // the longest stand first
 		}
 	}
 }
@@ -127,7 +128,8 @@ func (c *Case) outstanding() bool {
 // spontaneous reports whether a live socket was reset out of silence, with
 // nothing outstanding.
 func (c *Case) spontaneous() bool {
-	return c.Class == Abort && !c.Provoked && c.Idle >= minIdle && !c.outstanding() && !c.Death
+	return c.Class == Abort && !c.Provoked && c.Idle >= minIdle && !c.outstanding() && !c.Death &&
+		c.Flow.ToServer.Unacked()+c.Flow.ToClient.Unacked() == 0
 }
 
 // provokedIdle reports whether the first packet after a silence was answered by RST.
@@ -191,7 +193,7 @@ func silent(f *fact.Flow) *Case {
 		return nil
 	}
 	for _, g := range f.Idle() {
-		if g.Duration < minIdle || g.EndedBy != "data" {
+		if g.Probed || g.Duration < minIdle || g.EndedBy != "data" {
 			continue
 		}
 		c := &Case{Flow: f, Idle: g.Duration, IdleFrame: g.BeforeFrame, Provoked: true, FromServer: g.EndedFrom == "client"}

@@ -27,6 +27,7 @@ func (x *Index) races() {
 				for _, g := range f.Idle() {
 					if f.ToClient.FIN && g.AfterFrame == f.ToClient.FINFrame() && g.Duration >= minIdle {
 						fins = append(fins, ending{g.Duration, f.ToClient.FINTime()})
+						break
 					}
 				}
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/rules/internal/wire"
 )
 
 //go:embed doc.md
@@ -81,6 +82,11 @@ func look(p *analyze.Pass, c *fact.Capture) []limit {
 		add(analyze.Low, 0, "tcpdump -s 128 -w headers.pcap", "a snap length of %d bytes cuts headers", "TCP options and inner headers of tunnels are missing", c.Snaplen)
 	}
 	out = append(out, flows(p, c, enough)...)
+	for _, g := range wire.Of(p).Of(wire.Abort) {
+		if first := g.Cases[0]; g.Death() && g.AtEdge() && first.Flow.Ref().Artifact == c.At.Artifact {
+			add(analyze.Info, first.Frame().Packet, "", "it ends as %d connections of %s are reset", "what followed is not shown: a crash looks the same as a service that is stopped together with the capture", len(g.Cases), g.End.Addr)
+		}
+	}
 	p.Note("%s: %d packets, %d conversations, %d of %d TCP ones one-way, %d packets cut short by a snap length of %d", c.At.Artifact, c.Packets, c.Flows, oneway, tcp, c.Truncated, c.Snaplen)
 	return out
 }

@@ -34,6 +34,7 @@ func Rule() *analyze.Rule {
 			{Rule: "process/supervisor-stop", Via: join.KindProcess, Why: "the kernel resets connections of a stopped process"},
 			{Rule: "go/runtime-verdict", Via: join.KindProcess, Why: "the kernel resets connections of a crashed process"},
 			{Rule: "tcp/accept-queue-full", Via: join.KindEndpoint, Why: "connections that were never accepted are reset when the listener ends"},
+			{Rule: "tcp/accept-queue-full", Via: join.KindPort, Why: "connections that were never accepted are reset when the listener ends"},
 		},
 		Run: run,
 	}
@@ -79,6 +80,10 @@ func count(g *wire.Group) (n counts) {
 
 func report(p *analyze.Pass, g *wire.Group) {
 	n, several := count(g), int(p.Threshold("flows"))
+	words, last := []string(nil), []analyze.Evidence(nil)
+	if g.Death() {
+		words, last = lastWords(p, g)
+	}
 	f, complaints := g.Draft(p, analyze.Likely, note)
 	f.Severity = g.Hurt(several, complaints)
 	if !g.Death() && n.quiet == len(g.Cases) && (complaints == "" || !g.Cases[0].FromServer) {
@@ -87,16 +92,25 @@ func report(p *analyze.Pass, g *wire.Group) {
 		// that waited for nothing: what the server logs then is no loss to anybody.
 		f.Severity = analyze.Low
 	}
+	waited, still := g.Standstill()
+	if complaints == "" && (still || g.Death() && g.AtEdge() && len(words) == 0) {
+		f.Severity = analyze.Low
+	}
 	p.Note("%s: %d aborted, %d of them with unread payload, severity %s", g.Subject, len(g.Cases), n.unread, f.Severity)
 	f.Title = title(g, n)
 	wire.Tell(&f, g.Remarks(p, 2)...)
 	f.Evidence = append(f.Evidence, lastPayload(g.Cases[0])...)
 	detail := []string{mechanism(g, n), wire.Seen(complaints), "Clients: " + g.Clients(12) + "."}
-	if g.Death() {
-		words, ev := lastWords(p, g)
+	switch {
+	case g.Death():
 		detail = append(detail, words...)
-		wire.Tell(&f, ev...)
-	} else {
+		wire.Tell(&f, last...)
+		if g.AtEdge() {
+			detail = append(detail, "The capture ends here. Also possible: whoever took it stopped the service then.")
+		}
+	case still:
+		detail = append(detail, fmt.Sprintf("All of it is one moment: the server had stood still (the first of these requests waited %v), each connection had been idle before its request, and others were served afterwards. A process that is held up (a blocked loop, a debugger, SIGSTOP) runs its idle timer before it reads when it goes on.", wire.Round(waited)))
+	default:
 		detail = append(detail, competing(g, n))
 		ev := counter(p, g, n)
 		if f.Evidence = append(f.Evidence, ev...); ev == nil {

@@ -70,6 +70,10 @@ func run(_ context.Context, p *analyze.Pass) error {
 			continue
 		}
 		p.Note("%s: large segments stuck on %d connections, at most %d repeats", s.Addr, len(list), repeats)
+		if !alive(s, list) {
+			p.Note("%s: nothing at all passes any more while they are repeated: see tcp/retransmission-storm", s.Addr)
+			continue
+		}
 		if float64(len(list)) >= p.Threshold("flows") || float64(repeats) >= p.Threshold("repeats") {
 			report(p, s, list)
 		}
@@ -93,12 +97,48 @@ func judge(p *analyze.Pass, f *fact.Flow) (stuck, bool) {
 		case mss == 0 || d.MaxSegment() == 0 || float64(d.MaxSegment()) > p.Threshold("offload"):
 		case float64(d.MaxSegment()) < p.Threshold("large")*float64(mss-12):
 		case d.Unacked() < int64(d.MaxSegment()):
-		case k.rcv.Packets() == 0 || k.rcv.LastFrame() == 0:
+		case k.rcv.Packets() == 0 || k.rcv.LastFrame() == 0 || passed(f, &d):
 		default:
 			return stuck{flow: f, sender: k.name, size: d.MaxSegment()}, true
 		}
 	}
 	return stuck{}, false
+}
+
+// passed reports whether large segments got through before: then it is no matter of
+// their size. Repeats count as segments that did not.
+func passed(f *fact.Flow, d *fact.Direction) bool {
+	segments := d.DataPackets() - int64(f.Retransmitted())
+	acked := d.PayloadBytes() - d.Unacked() - int64(f.Retransmitted()*d.MaxSegment())
+	return segments > 0 && acked >= int64(2*d.MaxSegment()) && acked/segments >= int64(d.MaxSegment()/2)
+}
+
+// alive reports whether the path carried anything while the segments were stuck: the
+// receiver says something after the first repeat, or a handshake succeeds after it.
+func alive(s *wire.Server, list []stuck) bool {
+	if len(list) > 1 {
+		return true // each had its own handshake
+	}
+	for _, k := range list {
+		rcv := k.flow.ToClient
+		if k.sender == "server" {
+			rcv = k.flow.ToServer
+		}
+		for _, m := range k.flow.Marks() {
+			if !strings.Contains(m.Name, "retransmission") || m.From != k.sender {
+				continue
+			}
+			if rcv.LastFrame() > m.Frame || k.mtu != nil {
+				return true
+			}
+			for _, f := range s.Flows {
+				if f.Established && f.First().After(m.Time) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 func report(p *analyze.Pass, s *wire.Server, list []stuck) {

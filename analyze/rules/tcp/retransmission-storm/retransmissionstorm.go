@@ -58,22 +58,31 @@ func run(_ context.Context, p *analyze.Pass) error {
 	}
 	for _, s := range x.Servers() {
 		st := &storm{server: s}
+		lost, lossy := 0, 0
+		var path int64 // data segments of all connections
 		for _, f := range s.Flows {
-			if explained[join.FlowEntity(s.Host, f.Client(), f.Server()).Key] {
+			n, data := resent(f), f.ToServer.DataPackets()+f.ToClient.DataPackets()
+			path += data
+			if n == 0 || !f.Established || closed(f) || explained[join.FlowEntity(s.Host, f.Client(), f.Server()).Key] {
 				continue
 			}
-			lost, dead := judge(p, f)
-			if !lost && !dead {
-				continue
-			}
-			st.flows = append(st.flows, f)
-			st.again += resent(f)
-			st.data += f.ToServer.DataPackets() + f.ToClient.DataPackets()
+			dead := dying(p, f, n)
 			if dead {
 				st.dead++
 			}
+			if dead || float64(n) >= p.Threshold("share")*float64(data) {
+				st.flows = append(st.flows, f)
+				st.again += n
+				st.data += data
+			}
+			lost += n
+			if float64(n) >= p.Threshold("segments") && float64(n) >= p.Threshold("share")*float64(data) {
+				lossy++
+			}
 		}
-		if len(st.flows) > 0 {
+		// Loss hits every connection of a path; short ones meet it a few times each.
+		spread := float64(lost) >= p.Threshold("segments") && float64(lost) >= p.Threshold("share")*float64(path) && len(st.flows) >= int(p.Threshold("flows"))
+		if st.dead > 0 || lossy > 0 || spread {
 			report(p, st)
 		}
 	}
@@ -91,19 +100,17 @@ func resent(f *fact.Flow) int {
 	return f.Retransmitted() - int(n)
 }
 
-// judge reports whether a connection loses segments, and whether one side is not
-// there any more. A connection that met a closed window is left out: what is sent
-// again then is a probe.
-func judge(p *analyze.Pass, f *fact.Flow) (lost, dead bool) {
-	n := resent(f)
-	if f.Counts().ZeroWindow > 0 || len(f.Stalls()) > 0 {
-		return false, false
-	}
-	data := f.ToServer.DataPackets() + f.ToClient.DataPackets()
-	lost = float64(n) >= p.Threshold("segments") && data > 0 && float64(n) >= p.Threshold("share")*float64(data)
+// closed reports whether a connection met a closed window, or a server that had no
+// room for it: what is sent again then is no sign of loss.
+func closed(f *fact.Flow) bool {
+	return f.Counts().ZeroWindow > 0 || len(f.Stalls()) > 0 || f.ToClient.SYNs() > 1
+}
+
+// dying reports whether one side repeats and hears nothing any more.
+func dying(p *analyze.Pass, f *fact.Flow, n int) bool {
 	unheard := f.ToServer.Unacked() > 0 && f.ToClient.LastFrame() < f.ToServer.LastDataFrame() ||
 		f.ToClient.Unacked() > 0 && f.ToServer.LastFrame() < f.ToClient.LastDataFrame()
-	return lost, float64(n) >= p.Threshold("repeats") && unheard && f.Established
+	return float64(n) >= p.Threshold("repeats") && unheard && f.Established
 }
 
 func report(p *analyze.Pass, s *storm) {
@@ -123,6 +130,9 @@ func report(p *analyze.Pass, s *storm) {
 	switch {
 	case len(s.flows) >= int(p.Threshold("flows")):
 		f.Confidence = analyze.Likely
+		if share >= p.Threshold("bad") {
+			f.Severity = analyze.High
+		}
 	case s.dead == 0 && share < p.Threshold("bad"):
 		f.Severity = analyze.Low // one connection's bad luck
 	}
@@ -144,9 +154,44 @@ func report(p *analyze.Pass, s *storm) {
 	if s.dead > 0 {
 		detail = append(detail, fmt.Sprintf("On %s one side sends again and again and hears nothing from the other: it is gone or cut off.", wire.Count(s.dead, "connection", "connections")))
 	}
+	if where, ev := between(p, s); where != "" {
+		detail = append(detail, where)
+		f.Evidence = append(f.Evidence, ev...)
+	}
 	detail = append(detail, "Also possible: the capture itself lost packets; then acknowledgements of segments that it lacks show up (quality/capture).")
 	f.Detail = strings.Join(detail, "\n\n")
 	p.Report(f)
+}
+
+// between says by two captures of the path whether the segments are lost between
+// them, and which way.
+func between(p *analyze.Pass, s *storm) (string, []analyze.Evidence) {
+	for _, w := range join.PathsOf(p).All {
+		if id := s.flows[0].Ref().Artifact; !w.Ordered || id != w.Client && id != w.Server {
+			continue
+		}
+		var lost []string
+		for _, way := range []struct {
+			to string
+			l  join.Loss
+		}{{"server", w.ToServer}, {"client", w.ToClient}} {
+			if share, some := way.l.Lost(); some {
+				lost = append(lost, fmt.Sprintf("%d of %d payload bytes on the way to the %s (%.1f %%)", way.l.Sent-way.l.Arrived, way.l.Sent, way.to, share*100))
+			}
+		}
+		if w.ToServer.Sent+w.ToClient.Sent == 0 {
+			continue
+		}
+		ev := []analyze.Evidence{}
+		for _, pair := range w.Pairs[:min(len(w.Pairs), 1)] {
+			ev = append(ev, analyze.Cite(pair.Here, "%s, nearer to the clients", pair.What), analyze.Cite(pair.There, "the same packet nearer to the server"))
+		}
+		if len(lost) == 0 {
+			return fmt.Sprintf("Nothing is lost between %s and %s: what enters this part of the path leaves it.", w.Client, w.Server), ev
+		}
+		return fmt.Sprintf("Between %s and %s are lost: %s.", w.Client, w.Server, strings.Join(lost, ", and ")), ev
+	}
+	return "", nil
 }
 
 // cite points at the first retransmission, if the flow kept its frame.

@@ -53,6 +53,7 @@ func Rule() *analyze.Rule {
 			via("process/uninterruptible", "a process in uninterruptible sleep does not answer"),
 			{Rule: "socket/port-conflict", Via: join.KindPort, Why: "the wrong program has the port and does not know the protocol"},
 			{Rule: "tcp/accept-queue-full", Via: join.KindEndpoint, Why: "what is sent on a connection that was never accepted is acknowledged by the kernel only"},
+			{Rule: "tcp/accept-queue-full", Via: join.KindPort, Why: "what is sent on a connection that was never accepted is acknowledged by the kernel only"},
 		},
 		Run: run,
 	}
