@@ -97,6 +97,18 @@ func (r *reader) operand(msg []byte, i, n int) {
 		if next := byteAt(msg, i+n); next == ' ' || next == '=' {
 			m.addrs.port(msg, i+n)
 		}
+	case "listening", "listens":
+		m.listenAfter(msg, i+n)
+	}
+}
+
+// listenAfter reads the bare port of "listening on 8300".
+func (m *marks) listenAfter(msg []byte, i int) {
+	rest, ok := bytes.CutPrefix(msg[i:], []byte(" on "))
+	if k := digits(rest); ok && k >= 2 && k <= 5 {
+		if end := byteAt(rest, k); end == 0 || end == ' ' || end == ',' || end == ';' {
+			m.addrs.add(msg, i+len(" on "), ":"+string(rest[:k]))
+		}
 	}
 }
 

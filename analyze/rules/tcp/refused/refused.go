@@ -316,7 +316,12 @@ func (o *outage) owner(p *analyze.Pass) (words []string, ev []analyze.Evidence) 
 	if o.before != nil {
 		from = o.before.First().Add(-time.Second)
 	}
+	told := map[fact.ID]bool{}
 	for _, s := range wire.ListenerLogs(p, o.End.Host, o.Server.Addr) {
+		if told[s.Log] {
+			continue // a service that was started again says so again
+		}
+		told[s.Log] = true
 		ev = append(ev, clocks.Date(analyze.Cite(s.Event.At, "the service that listened there: %s", s.Event.Text), s.Event.Time))
 		e := wire.LastWords(p, s, from, o.From().Add(5*time.Second))
 		if e == nil {
