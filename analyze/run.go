@@ -24,7 +24,7 @@ type Config struct {
 	Tool   Tool
 	// Manifest is what the collector said, nil if nothing.
 	Manifest *Manifest
-	// Thresholds override rule thresholds: "socket/close-wait-leak.min" to a number.
+	// Thresholds override rule thresholds: "socket/close-wait-leak.sockets" to a number.
 	Thresholds map[string]float64
 	// Overrides change or suppress findings, each for a reason that the result shows.
 	Overrides []Override

@@ -41,8 +41,11 @@ func (c *Config) validate() error {
 	}
 	for key := range c.Thresholds {
 		dot := strings.LastIndexByte(key, '.')
-		if dot < 0 || known[key[:dot]] == nil || !known[key[:dot]].hasThreshold(key[dot+1:]) {
-			errs = append(errs, fmt.Errorf("config: no threshold %q, want rule.name", key))
+		switch {
+		case dot < 0 || known[key[:dot]] == nil:
+			errs = append(errs, fmt.Errorf("config: no threshold %q, want rule.name, for example socket/close-wait-leak.sockets", key))
+		case !known[key[:dot]].hasThreshold(key[dot+1:]):
+			errs = append(errs, fmt.Errorf("config: no threshold %q; the thresholds of %s are: %s", key, key[:dot], strings.Join(known[key[:dot]].thresholdNames(), ", ")))
 		}
 	}
 	return errors.Join(errs...)
@@ -102,4 +105,12 @@ func (f *Finding) dropImpossibleTimes() {
 			list[i].Time = possible(list[i].Time)
 		}
 	}
+}
+
+func (r *Rule) thresholdNames() []string {
+	var out []string
+	for _, t := range r.Thresholds {
+		out = append(out, t.Name)
+	}
+	return out
 }

@@ -24,6 +24,8 @@ type Options struct {
 	Facts []fact.Fact
 	// CostLimit bounds one evaluation, in CEL's units; zero means DefaultCostLimit.
 	CostLimit uint64
+	// Folder is put before file names in errors, so that they can be opened.
+	Folder string
 }
 
 // DefaultCostLimit lets an expression look at about a million elements.
@@ -70,8 +72,11 @@ type Error struct {
 // Error is "file:line:column: what".
 func (e *Error) Error() string { return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Msg) }
 
+// casesFolder is the folder that holds the cases of rules.
+const casesFolder = "testdata"
+
 // Load reads every *.yaml and *.yml file below the root of fsys, except
-// overrides.yaml, as one rule each. All faults of all files are reported together.
+// overrides.yaml and what stands in folders named testdata, as one rule each. All faults of all files are reported together.
 func Load(fsys fs.FS, opts Options) ([]*analyze.Rule, error) {
 	c, err := newCompiler(opts)
 	if err != nil {
@@ -80,6 +85,9 @@ func Load(fsys fs.FS, opts Options) ([]*analyze.Rule, error) {
 	var rules []*analyze.Rule
 	var errs []error
 	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == casesFolder {
+			return fs.SkipDir
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -90,7 +98,7 @@ func Load(fsys fs.FS, opts Options) ([]*analyze.Rule, error) {
 		if err != nil {
 			return err
 		}
-		r, err := c.rule(name, text)
+		r, err := c.rule(path.Join(opts.Folder, name), text)
 		if err != nil {
 			errs = append(errs, err)
 			return nil

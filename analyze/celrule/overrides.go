@@ -11,7 +11,7 @@ import (
 // which exist already:
 //
 //	thresholds:
-//	  socket/close-wait-leak.min: 200
+//	  socket/close-wait-leak.sockets: 200
 //	severity:
 //	  - {rule: tcp/refused, subject: 10.0.0.9, severity: low, reason: the canary is off at night}
 //	suppress:

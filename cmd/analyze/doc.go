@@ -14,7 +14,8 @@
 //	analyze diff BEFORE AFTER                what differs between two bundles or saved reports
 //	analyze rules                            the rules
 //	analyze rules explain RULE               what a rule looks for, and its thresholds
-//	analyze schema                           the JSON Schema of the JSON report
+//	analyze rules test DIRECTORY             the cases of your own rules
+//	analyze schema [diff]                    the JSON Schema of the JSON report, or of a comparison
 //	analyze completion bash|zsh|fish|powershell
 //	analyze man DIRECTORY                    manual pages
 //

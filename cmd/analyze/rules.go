@@ -27,7 +27,7 @@ func (s *settings) rulesCommand() *cobra.Command {
 		},
 	}
 	cmd.PersistentFlags().StringVar(&s.rulesDir, "rules", "", "folder of your own rules (YAML)")
-	cmd.AddCommand(&cobra.Command{
+	cmd.AddCommand(s.rulesTestCommand(), &cobra.Command{
 		Use:     "explain ID",
 		Short:   "Print what a rule looks for, what it needs and its thresholds",
 		Example: "  analyze rules explain go/leaked-lock",

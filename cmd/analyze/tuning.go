@@ -23,7 +23,7 @@ func (s *settings) ruleFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.rulesDir, "rules", "", "folder of your own rules (YAML), and of overrides.yaml")
 	f.StringVar(&s.baseline, "baseline", "", "healthy bundle of the same system, or its saved JSON report, to judge against")
-	f.StringArrayVar(&s.thresholds, "threshold", nil, "change a number, for example socket/close-wait-leak.min=200 (may be repeated)")
+	f.StringArrayVar(&s.thresholds, "threshold", nil, "change a number, for example socket/close-wait-leak.sockets=200 (may be repeated)")
 }
 
 // rules are the rules that come with the program and those of --rules.
@@ -37,9 +37,9 @@ func (s *settings) rules() ([]*analyze.Rule, error) {
 		return nil, fmt.Errorf("--rules: %w", err)
 	}
 	defer root.Close()
-	own, err := celrule.Load(root.FS(), celrule.Options{})
+	own, err := celrule.Load(root.FS(), celrule.Options{Folder: s.rulesDir})
 	if err != nil {
-		return nil, fmt.Errorf("--rules %s: %w", s.rulesDir, err)
+		return nil, fmt.Errorf("the rules of %s cannot be used:\n%w", s.rulesDir, err)
 	}
 	return append(all, own...), nil
 }
@@ -67,7 +67,7 @@ func (s *settings) tune(cfg *analyze.Config) error {
 		key, value, ok := strings.Cut(t, "=")
 		n, err := strconv.ParseFloat(value, 64)
 		if !ok || err != nil {
-			return fmt.Errorf("--threshold %q: want RULE.NAME=NUMBER, for example socket/close-wait-leak.min=200", t)
+			return fmt.Errorf("--threshold %q: want RULE.NAME=NUMBER, for example socket/close-wait-leak.sockets=200", t)
 		}
 		cfg.Thresholds[key] = n
 	}

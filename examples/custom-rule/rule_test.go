@@ -11,11 +11,29 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/analyzetest"
+	"github.com/culprit-dev/culprit/analyze/celrule"
 	"github.com/culprit-dev/culprit/parsers"
 )
 
 func TestRule(t *testing.T) {
 	analyzetest.Rule(t, "testdata", "acme/disk-full", parsers.All(), []*analyze.Rule{DiskFullRule()})
+}
+
+// The rules of the folder rules are for people without a compiler, who run their
+// cases with `analyze rules test`; here they are Go tests.
+func TestRulesInYAML(t *testing.T) {
+	own, err := celrule.Load(os.DirFS("rules"), celrule.Options{Folder: "rules"})
+	require.NoError(t, err)
+	require.NotEmpty(t, own)
+	for _, r := range own {
+		analyzetest.Rule(t, filepath.Join("rules", "testdata", filepath.FromSlash(r.ID)), r.ID, parsers.All(), own)
+	}
+	text, err := os.ReadFile(filepath.Join("rules", celrule.OverridesFile))
+	require.NoError(t, err)
+	tuning, err := celrule.ParseOverrides(celrule.OverridesFile, text)
+	require.NoError(t, err)
+	assert.NotEmpty(t, tuning.Thresholds)
+	assert.Len(t, tuning.Overrides, 2)
 }
 
 func TestRun(t *testing.T) {

@@ -1,4 +1,4 @@
-package analyzetest
+package rulecase
 
 import (
 	"fmt"

@@ -1,4 +1,6 @@
-// Package analyzetest runs rules over small bundles written as txtar files.
+// Package rulecase runs rules over small bundles written as txtar files, the cases
+// of a rule. Package analyzetest makes Go tests of them, and `analyze rules test`
+// runs them without a compiler.
 //
 // Each rule keeps its bundles in testdata/ beside its code: fires*.txtar must
 // produce findings of the rule, quiet*.txtar must not. A bundle begins with a
@@ -31,7 +33,7 @@
 //
 // Findings of the rule that `want` does not name are errors, and so is one that
 // it names and that is not there.
-package analyzetest
+package rulecase
 
 import (
 	"bytes"
@@ -55,6 +57,8 @@ type Bundle struct {
 	Outcome string
 	// Reason is what a skip must say.
 	Reason string
+
+	line int // where the wants begin in the text
 }
 
 // Want is what one finding must be.
@@ -68,16 +72,29 @@ type Want struct {
 	Cites      []string
 	Against    []string
 	Causes     []string
+
+	line  int            // of the finding
+	lines map[string]int // of what is wanted of it, by "word value"
 }
+
+// SyntaxError is a fault in the text of a bundle.
+type SyntaxError struct {
+	Line int
+	Msg  string
+}
+
+// Error is "line N: what".
+func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Msg) }
 
 // Parse reads a bundle from txtar text.
 func Parse(text []byte) (*Bundle, error) {
 	ar := txtar.Parse(text)
 	b := &Bundle{Story: strings.TrimSpace(string(ar.Comment))}
 	if b.Story == "" {
-		return nil, fmt.Errorf("the bundle tells no story: begin the file with a comment")
+		return nil, &SyntaxError{Line: 1, Msg: "the bundle tells no story: begin the file with a comment"}
 	}
 	wanted := false
+	b.line = 1 + bytes.Count(text[:max(bytes.Index(text, []byte("-- want --")), 0)], []byte("\n"))
 	for _, f := range ar.Files {
 		if f.Name == "want" {
 			wanted = true
@@ -101,7 +118,7 @@ func Parse(text []byte) (*Bundle, error) {
 		b.Inputs = append(b.Inputs, Input(name, data))
 	}
 	if !wanted {
-		return nil, fmt.Errorf("the bundle has no file named want")
+		return nil, &SyntaxError{Line: 1, Msg: "the bundle has no file named want"}
 	}
 	return b, nil
 }
@@ -115,6 +132,9 @@ func Input(path string, content []byte) *analyze.Input {
 }
 
 func (b *Bundle) parseWant(text string) error {
+	bad := func(i int, format string, args ...any) error {
+		return &SyntaxError{Line: b.line + 1 + i, Msg: fmt.Sprintf(format, args...)}
+	}
 	for i, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
@@ -130,18 +150,20 @@ func (b *Bundle) parseWant(text string) error {
 			b.Outcome, b.Reason = analyze.RuleSkipped, rest
 			continue
 		case "finding":
-			b.Want = append(b.Want, Want{Subject: rest})
+			b.Want = append(b.Want, Want{Subject: rest, line: b.line + 1 + i, lines: map[string]int{}})
 			continue
 		}
 		if len(b.Want) == 0 {
-			return fmt.Errorf("want:%d: %q stands before any finding", i+1, word)
+			return bad(i, "%q stands before any finding", word)
 		}
-		if !b.Want[len(b.Want)-1].set(word, rest) {
-			return fmt.Errorf("want:%d: unknown word %q", i+1, word)
+		w := &b.Want[len(b.Want)-1]
+		if !w.set(word, rest) {
+			return bad(i, "unknown word %q", word)
 		}
+		w.lines[word+" "+strings.TrimPrefix(rest, "about ")] = b.line + 1 + i
 	}
 	if b.Outcome == "" && len(b.Want) == 0 {
-		return fmt.Errorf("want is empty: say clean, skipped or finding")
+		return bad(-1, "want is empty: say clean, skipped or finding")
 	}
 	return nil
 }
