@@ -27,7 +27,8 @@ func Parser() *analyze.Parser {
 
 func sniff(h analyze.Head) analyze.Match {
 	text := h.Bytes
-	before := 0 // dated lines
+	before := 0      // dated lines
+	crashed := false // faulthandler ends a log with the stacks of a crash
 	for len(text) > 0 {
 		line := text
 		if i := bytes.IndexByte(text, '\n'); i >= 0 {
@@ -39,9 +40,10 @@ func sniff(h analyze.Head) analyze.Match {
 		if _, n := stamp.Parse(line, stamp.Unknown); n > 0 {
 			before++
 		}
+		crashed = crashed || bytes.HasPrefix(line, []byte("Fatal Python error"))
 		switch {
 		case jvmBegin(line), nativeThread(line), eustackThread(line), pythonThread(line), pyspyProcess(line):
-			if before > 3 {
+			if before > 3 || before > 0 && crashed {
 				return analyze.Probably // a stack within something else, such as a log
 			}
 			return analyze.Certain

@@ -159,7 +159,7 @@ func LastWords(p *analyze.Pass, listens Statement, from, to time.Time) *fact.Log
 		if at, off, ok := clocks.UTC(e.At.Artifact, e.Time); ok && (at.Before(from.Add(-off)) || at.After(to.Add(off))) {
 			continue
 		}
-		if last == nil || !decisive(last) || decisive(e) {
+		if last == nil || weight(e) >= weight(last) {
 			last = e
 		}
 	}
@@ -176,8 +176,16 @@ func fatal(e *fact.LogEvent) bool {
 	return e.Level == "fatal"
 }
 
-func decisive(e *fact.LogEvent) bool {
-	return e.Level == "fatal" || slices.Contains(e.Signs, fact.SignError)
+// weight is how much a line says of an end: a fatal one more than an error, of which
+// a crash report has one for each thread, and that more than a stop.
+func weight(e *fact.LogEvent) int {
+	switch {
+	case e.Level == "fatal":
+		return 2
+	case slices.Contains(e.Signs, fact.SignError):
+		return 1
+	}
+	return 0
 }
 
 // Draft is a finding about the group with what all classes of resets share: who,
