@@ -39,6 +39,7 @@ func (s *runState) judge(res *Result, rules []*Rule) {
 	g.declared(s.links)
 	g.mechanisms(rules)
 	g.roles()
+	s.strengthen(all, rules)
 	slices.SortStableFunc(all, func(a, b *Finding) int {
 		return cmp.Or(
 			cmp.Compare(b.Role, a.Role),

@@ -73,8 +73,11 @@ func report(p *analyze.Pass, c *conflict) {
 		f.Entities = append(f.Entities, c.owner.Entity())
 	}
 	if c.same {
+		// The port is where it should be; what is too many is the instance.
+		f.Subject = c.owner.String()
 		// An earlier instance is a leftover of something else that went wrong.
 		f.Severity = analyze.Medium
+		f.Next = append(f.Next, "ps axjf > ps_axjf_1.txt before the next restart, and again after it: whose child the earlier instance was, and is")
 		f.Fix = "Stop the earlier instance, and find out why it outlived its restart: stop the whole process group or control group, not only its first process."
 	}
 	f.Detail = c.detail(p)

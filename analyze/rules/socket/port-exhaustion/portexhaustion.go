@@ -208,6 +208,9 @@ func report(p *analyze.Pass, u *ports, r portRange, share float64, failed []*fac
 	fails := ""
 	if len(failed) > 0 {
 		fails = ", and connect fails with EADDRNOTAVAIL"
+	} else {
+		f.Missing = append(f.Missing, "a log of the client, which would say whether connect fails (EADDRNOTAVAIL)")
+		f.Next = append(f.Next, fmt.Sprintf("the own log of what connects to %s, around the incident", u.dest))
 	}
 	f.Title = fmt.Sprintf("%s uses up the local ports for %s: %d of %.0f are taken, %d of them in %s%s", who, u.dest, len(u.used), r.size, u.states[state], state, fails)
 	f.Detail = detail(u, r, share, failed, state)

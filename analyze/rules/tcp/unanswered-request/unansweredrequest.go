@@ -241,7 +241,8 @@ func report(p *analyze.Pass, o *open) {
 	if o.end.Process != nil {
 		pid = fmt.Sprint(o.end.Process.PID)
 	}
-	f.Next = []string{"curl -s 'http://localhost:PORT/debug/pprof/goroutine?debug=2' > goroutine.txt  # a Go service", "gdb -p " + pid + " -batch -ex 'thread apply all bt'", "strace -f -p " + pid}
+	f.Next = []string{"curl -s 'http://localhost:PORT/debug/pprof/goroutine?debug=2' > goroutine.txt  # a Go service", "gdb -p " + pid + " -batch -ex 'thread apply all bt'", "strace -f -p " + pid,
+		fmt.Sprintf("the own log of what should serve %s, around the incident", o.server.Addr)}
 	p.Report(f)
 }
 
