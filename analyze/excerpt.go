@@ -166,6 +166,9 @@ func clean(s string, limit int) string {
 		}
 		s += "…"
 	}
+	if strings.IndexByte(s, esc) >= 0 {
+		s = string(AppendPlain(nil, []byte(s)))
+	}
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	s = strings.Map(func(r rune) rune {
 		switch {

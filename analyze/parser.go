@@ -34,7 +34,8 @@ type Parser struct {
 type Head struct {
 	Path string
 	Size int64 // -1 if unknown
-	// Bytes are the first HeadSize bytes, or all if there are fewer.
+	// Bytes are the first HeadSize bytes, or all if there are fewer. Text in UTF-16 is
+	// decoded, and the colours of a terminal are taken off.
 	Bytes []byte
 }
 

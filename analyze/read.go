@@ -142,6 +142,9 @@ func parseOne(ctx context.Context, in *Input, forced string, cfg *Config, m *met
 		return fail(ArtifactSkipped, errors.New("empty file"))
 	}
 	in, head = decodeWide(in, head)
+	if bytes.IndexByte(head.Bytes, esc) >= 0 && bytes.IndexByte(head.Bytes, 0) < 0 {
+		head.Bytes = AppendPlain(nil, head.Bytes) // colours of a terminal
+	}
 	d.in = in
 	candidates := pick(cfg.Parsers, forced, head)
 	if len(candidates) == 0 && forced != "" {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"time"
 
+	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/parsers/internal/stamp"
 )
@@ -327,26 +328,5 @@ func (s *scanner) strip(text []byte) []byte {
 	return s.plain
 }
 
-// appendPlain copies b without escape sequences (CSI and OSC).
-func appendPlain(dst, b []byte) []byte {
-	for i := 0; i < len(b); i++ {
-		if b[i] != 0x1b {
-			dst = append(dst, b[i])
-			continue
-		}
-		switch byteAt(b, i+1) {
-		case '[':
-			i += 2
-			for i < len(b) && b[i] < 0x40 {
-				i++
-			}
-		case ']':
-			for i < len(b) && b[i] != 0x07 && !(b[i] == '\\' && b[i-1] == 0x1b) {
-				i++
-			}
-		default:
-			i++
-		}
-	}
-	return dst
-}
+// appendPlain copies b without escape sequences.
+func appendPlain(dst, b []byte) []byte { return analyze.AppendPlain(dst, b) }

@@ -168,7 +168,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 func (h *reader) line(line []byte, at fact.Ref) {
 	if h.typescript || bytes.HasPrefix(line, []byte("Script started on ")) {
 		h.typescript = true
-		if cmd, ok := prompt(plain(line)); ok {
+		if cmd, ok := prompt(rubbed(line)); ok {
 			h.emit(cmd, at, fact.Time{})
 		}
 		return
@@ -232,9 +232,9 @@ func text(b []byte) string {
 	return strings.ToValidUTF8(string(bytes.TrimSpace(b[:min(len(b), limit)])), "\ufffd")
 }
 
-// plain removes terminal sequences and applies backspaces of a typescript.
-func plain(b []byte) []byte {
-	if bytes.IndexByte(b, 0x1b) < 0 && bytes.IndexByte(b, '\b') < 0 {
+// rubbed applies the backspaces of a typescript.
+func rubbed(b []byte) []byte {
+	if bytes.IndexByte(b, '\b') < 0 {
 		return b
 	}
 	out := make([]byte, 0, len(b))
@@ -243,15 +243,6 @@ func plain(b []byte) []byte {
 		case b[i] == '\b':
 			if len(out) > 0 {
 				out = out[:len(out)-1]
-			}
-		case b[i] == 0x1b && i+1 < len(b) && b[i+1] == '[':
-			i += 2
-			for i < len(b) && b[i] < 0x40 {
-				i++
-			}
-		case b[i] == 0x1b && i+1 < len(b) && b[i+1] == ']':
-			for i < len(b) && b[i] != 0x07 {
-				i++
 			}
 		default:
 			out = append(out, b[i])

@@ -106,12 +106,10 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 				return err
 			}
 		}
-		line := bytes.TrimRight(rd.Bytes(), " \t")
+		line, ref := rd.Trimmed()
 		if len(line) == 0 || isMessage(line) {
 			continue
 		}
-		ref := rd.Ref()
-		ref.Len = len(line)
 		if ref.Line == 1 && line[0] == 'p' && (digits(line[1:]) || bytes.IndexByte(line, 0) > 0) {
 			p.fields = &fieldReader{emit: p.file}
 		}

@@ -38,11 +38,9 @@ func newScanner(file string, out *analyze.Sink) *scanner {
 }
 
 func (s *scanner) line(b []byte, ref fact.Ref) {
-	b = trimRight(b)
 	if len(b) == 0 {
 		return
 	}
-	ref.Len = len(b)
 	if s.hd.dialect == ss && b[0] == '\t' && s.continued(b, ref.Line) {
 		return
 	}

@@ -98,7 +98,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 				return err
 			}
 		}
-		sc.line(rd.Bytes(), rd.Ref())
+		sc.line(rd.Trimmed())
 		if err := out.Full(); err != nil {
 			return err
 		}

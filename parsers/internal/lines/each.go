@@ -1,7 +1,6 @@
 package lines
 
 import (
-	"bytes"
 	"context"
 
 	"github.com/culprit-dev/culprit/analyze"
@@ -23,13 +22,11 @@ func Each(ctx context.Context, in *analyze.Input, out *analyze.Sink, do func(tex
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		text := string(bytes.TrimRight(rd.Bytes(), " \t"))
-		if text == "" {
+		line, at := rd.Trimmed()
+		if len(line) == 0 {
 			continue
 		}
-		at := rd.Ref()
-		at.Len = len(text)
-		do(text, at)
+		do(string(line), at)
 		if err := out.Full(); err != nil {
 			return err
 		}

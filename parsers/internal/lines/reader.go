@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 )
 
@@ -23,6 +24,8 @@ type Reader struct {
 	max    int
 	line   []byte
 	long   []byte // holds lines longer than the buffer
+	plain  []byte // holds lines without terminal sequences
+	raw    int    // length of the current line with them
 	number int
 	offset int64 // of the current line
 	next   int64 // of the next one
@@ -66,6 +69,11 @@ func (r *Reader) Next() bool {
 	if r.number == 1 {
 		r.line = bytes.TrimPrefix(r.line, []byte("\xef\xbb\xbf"))
 	}
+	r.raw = len(r.line)
+	if bytes.IndexByte(r.line, 0x1b) >= 0 {
+		r.plain = analyze.AppendPlain(r.plain[:0], r.line)
+		r.line = r.plain
+	}
 	return true
 }
 
@@ -99,8 +107,9 @@ func trimEnd(b []byte) []byte {
 	return b
 }
 
-// Bytes is the current line without its end. It is valid until the next call of
-// Next and must not be modified.
+// Bytes is the current line without its end and without the colours and other
+// sequences of a terminal. It is valid until the next call of Next and must not be
+// modified.
 func (r *Reader) Bytes() []byte { return r.line }
 
 // Text is a copy of the current line.
@@ -117,7 +126,14 @@ func (r *Reader) End() int64 { return r.next }
 
 // Ref is a reference to the current line.
 func (r *Reader) Ref() fact.Ref {
-	return fact.Ref{Artifact: r.id, Line: r.number, Offset: r.offset, Len: min(len(r.line), r.length)}
+	return fact.Ref{Artifact: r.id, Line: r.number, Offset: r.offset, Len: min(r.raw, r.length)}
+}
+
+// Trimmed is the current line and the reference to it without the blanks at its end.
+func (r *Reader) Trimmed() ([]byte, fact.Ref) {
+	line, at := bytes.TrimRight(r.line, " \t"), r.Ref()
+	at.Len -= len(r.line) - len(line)
+	return line, at
 }
 
 // Cut reports whether the current line was longer than the limit, and Cuts how

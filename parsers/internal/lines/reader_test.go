@@ -62,3 +62,19 @@ func BenchmarkReader(b *testing.B) {
 		}
 	}
 }
+
+// TestColours: a line is what the terminal showed, its position what stands in the
+// artifact.
+func TestColours(t *testing.T) {
+	r := New(strings.NewReader("\x1b[32mESTAB 0\x1b[0m  \nnext \n"), "a")
+	require.True(t, r.Next())
+	line, at := r.Trimmed()
+	require.Equal(t, "ESTAB 0", string(line))
+	require.Equal(t, 16, at.Len)
+	require.Equal(t, int64(0), at.Offset)
+	require.True(t, r.Next())
+	line, at = r.Trimmed()
+	require.Equal(t, "next", string(line))
+	require.Equal(t, 4, at.Len)
+	require.Equal(t, int64(19), at.Offset)
+}
