@@ -204,14 +204,17 @@ func (g *Group) Entities() []analyze.Entity {
 	return out
 }
 
-// translated are other addresses under which clients know the service, because a
-// NAT translates them.
+// translated are other addresses of the service: those under which clients know it,
+// because a NAT translates them, and the one that a port forwarder hands them on to.
 func (g *Group) translated() []analyze.Entity {
 	var out []analyze.Entity
 	for _, ends := range g.x.tuples(g.Cases[0].Flow)[1:] {
 		if ends[1] != g.End.Addr {
 			out = append(out, join.Endpoint(g.End.Host, ends[1]))
 		}
+	}
+	if to, ok := g.End.Process.Forwards(); ok {
+		out = append(out, join.Endpoint(g.End.Host, to))
 	}
 	return out
 }

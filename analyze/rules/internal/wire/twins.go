@@ -147,10 +147,14 @@ func (c *Case) elsewhere(t *twins, covers func(fact.ID, time.Time) bool) {
 }
 
 // Behind names the address by which clients know a service that a NAT hides, as
-// " (reached as A)"; "" where there is none.
+// " (reached as A)", or the one that a port forwarder hands its clients on to; ""
+// where there is none.
 func (g *Group) Behind() string {
 	if g.FromClients {
 		return ""
+	}
+	if to, ok := g.End.Process.Forwards(); ok {
+		return " (which hands on to " + to.String() + ")"
 	}
 	for _, ends := range g.x.tuples(g.Cases[0].Flow)[1:] {
 		if ends[1] != g.Cases[0].Flow.Server() {

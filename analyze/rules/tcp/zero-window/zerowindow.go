@@ -5,6 +5,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,6 +103,12 @@ func run(_ context.Context, p *analyze.Pass) error {
 	return nil
 }
 
+// throttled reports whether only clients closed their windows, as a download does
+// whose client limits its rate: they keep nobody waiting but themselves.
+func (r *receiver) throttled() bool {
+	return !slices.ContainsFunc(r.stalls, func(s stall) bool { return s.s.By != "client" })
+}
+
 func long(p *analyze.Pass, s *fact.Stall) bool {
 	seconds := s.Duration.Seconds()
 	return seconds >= p.Threshold("duration") ||
@@ -139,7 +146,10 @@ func report(p *analyze.Pass, r *receiver) {
 		Entities: r.end.Entities(),
 	}
 	p.Note("%s: %d closed windows, longest %v, %d still closed at the end", subject, len(r.stalls), wire.Round(worst.s.Duration), open)
-	if open == 0 && worst.s.Duration < 5*time.Second {
+	switch brief := worst.s.Duration < 5*time.Second; {
+	case open == 0 && r.throttled() && (brief || len(r.stalls) >= 3*len(flows)):
+		f.Severity = analyze.Low // a client that takes its time, and all it is sent
+	case open == 0 && brief:
 		f.Severity = analyze.Medium
 	}
 	peer := worst.flow.Client()
