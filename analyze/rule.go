@@ -116,8 +116,10 @@ const maxNotes = 8
 func (p *Pass) Threshold(name string) float64 {
 	for _, t := range p.rule.Thresholds {
 		if t.Name == name {
-			if v, ok := p.run.thresholds[p.rule.ID+"."+name]; ok {
-				return v
+			if len(p.run.thresholds) > 0 { // rules ask once a flow
+				if v, ok := p.run.thresholds[p.rule.ID+"."+name]; ok {
+					return v
+				}
 			}
 			return t.Default
 		}

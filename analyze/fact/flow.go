@@ -73,6 +73,9 @@ func (f Flow) Ref() Ref {
 	return Ref{Artifact: f.shared().Artifact, Packet: int(f.packet), Offset: f.offset, Len: int(f.len)}
 }
 
+// Artifact is the capture.
+func (f *Flow) Artifact() ID { return f.shared().Artifact }
+
 // Frame is a reference to another frame of the same capture.
 func (f *Flow) Frame(n int) Ref { return Ref{Artifact: f.shared().Artifact, Packet: n} }
 
@@ -105,6 +108,9 @@ func (f *Flow) First() time.Time { return f.first.time() }
 
 // Last is the time of the last packet.
 func (f *Flow) Last() time.Time { return f.last.time() }
+
+// FirstFrame is the frame of the first packet.
+func (f *Flow) FirstFrame() int { return int(f.packet) }
 
 // LastFrame is the frame of the last packet.
 func (f *Flow) LastFrame() int { return int(f.lastFrame) }

@@ -40,37 +40,31 @@ func ConnectionsOf(p *analyze.Pass) *Connections { return connections.Of(p) }
 // Of is the connection that a flow is one sighting of, nil if it is the only one.
 func (c *Connections) Of(f *fact.Flow) *Connection { return c.of[f] }
 
-// started is a flow whose SYN was captured, by the number it began with.
-type started struct {
-	isn  uint32
-	flow *fact.Flow
-}
-
 // buildConnections matches flows by their initial sequence numbers, which a NAT
 // leaves alone, and those that began before a capture by their addresses.
 func buildConnections(p *analyze.Pass) *Connections {
 	c := &Connections{of: map[*fact.Flow]*Connection{}}
-	var starts []started
+	var flows []*fact.Flow // whose SYN was captured
+	var starts []uint64    // the number that each began with, and its index
 	captures := map[fact.ID]bool{}
 	for f := range fact.All[fact.Flow](p.Facts) {
 		if f.Proto() != "tcp" {
 			continue
 		}
-		captures[f.Ref().Artifact] = true
+		captures[f.Artifact()] = true
 		if f.ClientISN().Known {
-			starts = append(starts, started{f.ClientISN().V, f})
+			starts = append(starts, uint64(f.ClientISN().V)<<32|uint64(len(flows)))
+			flows = append(flows, f)
 		}
 	}
-	slices.SortStableFunc(starts, func(a, b started) int {
-		return cmp.Or(cmp.Compare(a.isn, b.isn), a.flow.Ref().Compare(b.flow.Ref()))
-	})
+	slices.Sort(starts)
+	var same []*fact.Flow
 	for i := 0; i < len(starts); {
-		j := i + 1
-		for j < len(starts) && starts[j].isn == starts[i].isn {
-			j++
+		same = same[:0]
+		for isn := starts[i] >> 32; i < len(starts) && starts[i]>>32 == isn; i++ {
+			same = append(same, flows[uint32(starts[i])])
 		}
-		c.matchISN(starts[i:j])
-		i = j
+		c.matchISN(same)
 	}
 	if len(captures) > 1 {
 		c.matchAddresses(p)
@@ -82,12 +76,31 @@ func buildConnections(p *analyze.Pass) *Connections {
 	return c
 }
 
+// commonISN is how many flows may begin with one number until it tells nothing: a
+// scanner sends all its SYNs with the same.
+const commonISN = 64
+
 // matchISN joins flows that begin with one number.
-func (c *Connections) matchISN(list []started) {
+func (c *Connections) matchISN(list []*fact.Flow) {
+	if len(list) > commonISN {
+		byEnds := map[[2]netip.AddrPort][]*fact.Flow{}
+		for _, f := range list {
+			k := [2]netip.AddrPort{f.Client(), f.Server()}
+			byEnds[k] = append(byEnds[k], f)
+		}
+		for _, f := range list {
+			k := [2]netip.AddrPort{f.Client(), f.Server()}
+			if alike := byEnds[k]; len(alike) <= commonISN {
+				c.matchISN(alike)
+			}
+			delete(byEnds, k)
+		}
+		return
+	}
 	for i, a := range list {
 		for _, b := range list[i+1:] {
-			if by := sameStart(a.flow, b.flow); by != "" {
-				c.join(a.flow, b.flow, by)
+			if by := sameStart(a, b); by != "" {
+				c.join(a, b, by)
 			}
 		}
 	}

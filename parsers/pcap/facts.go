@@ -14,9 +14,8 @@ func timeOf(ns int64) time.Time {
 	return time.Unix(0, ns).UTC()
 }
 
-// record says what is known of a finished flow, without the names of its tunnels:
-// those the decoder knows, and it belongs to another goroutine.
-func (f *flow) record(id fact.ID) fact.FlowRecord {
+// record says what is known of a finished flow.
+func (f *flow) record(id fact.ID, tunnels *tunnelList) fact.FlowRecord {
 	c, s := &f.sides[f.client], &f.sides[1-f.client]
 	client, server := f.key.a, f.key.b
 	if f.client == 1 {
@@ -27,7 +26,7 @@ func (f *flow) record(id fact.ID) fact.FlowRecord {
 		Proto: "udp", Client: client.addrPort(), Server: server.addrPort(), WithinIPv6: !f.v4, ClientSure: f.sure,
 		First: timeOf(f.first), Last: timeOf(f.last), LastFrame: int(f.lastFrame),
 		History: string(f.history.text[:f.history.len]), Interface: int(f.iface), Established: f.established, HandshakeRTT: time.Duration(f.rtt),
-		Turns: f.turns.fact(f), App: appNames[f.app], ToServer: c.fact(s), ToClient: s.fact(c),
+		Tunnel: tunnels.names(f.tunnel), Turns: f.turns.fact(f), App: appNames[f.app], ToServer: c.fact(s), ToClient: s.fact(c),
 	}
 	if r := f.rare; r != nil {
 		out.Delayed, out.ServerName = r.delayed, r.name

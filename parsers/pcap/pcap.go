@@ -53,7 +53,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	case err != nil:
 		return err
 	}
-	c.tables = newTables(in.ID(), out.Jobs(), c.flow)
+	c.tables = newTables(in.ID(), &c.dec.tunnels, out.Jobs(), c.flow)
 	err = c.read(ctx, file)
 	c.tables.close()
 	if ctx.Err() != nil {
@@ -72,7 +72,6 @@ type capture struct {
 	out    *analyze.Sink
 	dec    *decoder
 	tables *tables
-	packer fact.FlowPacker
 
 	frames, truncated, undecoded int64
 	first, last                  int64
@@ -151,14 +150,13 @@ func (c *capture) frame(r *record) {
 
 // flow emits a flow that is over. Flows end in another order than they begin, and
 // workers finish them in no certain one; emit sorts them.
-func (c *capture) flow(f *finished) {
-	f.record.Tunnel = c.dec.tunnels.names(f.tunnel)
-	analyze.Emit(c.out, c.packer.Pack(&f.record))
+func (c *capture) flow(f *fact.Flow) {
+	analyze.Emit(c.out, *f)
 }
 
 // emit hands over what was found, flows in the order of their first frames.
 func (c *capture) emit(info *fileInfo, err error) {
-	analyze.Sort(c.out, func(a, b *fact.Flow) int { return cmp.Compare(a.Ref().Packet, b.Ref().Packet) })
+	analyze.Sort(c.out, func(a, b *fact.Flow) int { return cmp.Compare(a.FirstFrame(), b.FirstFrame()) })
 	icmp, dns := c.tables.results(c.last)
 	f := fact.Capture{
 		At: c.out.Ref(0, 0, 0), Format: info.format, Interfaces: info.interfaces, Packets: c.frames, Snaplen: info.snaplen,

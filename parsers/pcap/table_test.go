@@ -20,7 +20,7 @@ func segment(port uint16, frame int, flags uint8, payload int32) *packet {
 // of the one that was silent longest, and says which were still open.
 func TestEviction(t *testing.T) {
 	var done []fact.FlowRecord
-	tab := newTable(3, func(f *flow) { done = append(done, f.record("x")) })
+	tab := newTable(3, func(f *flow) { done = append(done, f.record("x", nil)) })
 	add := func(p *packet) { tab.add(p, p.hash()) }
 	add(segment(1, 1, ack, 10))
 	add(segment(2, 2, ack, 10))
@@ -40,12 +40,17 @@ func TestEviction(t *testing.T) {
 	tab.end()
 	require.Len(t, done, 6)
 	require.Zero(t, tab.flows.n)
+	var packets int64
+	for _, f := range done {
+		packets += f.ToServer.Packets + f.ToClient.Packets
+	}
+	require.EqualValues(t, 8, packets, "what is evicted is delivered")
 }
 
 // TestFlowIndex checks that flows are found again while the index grows and shrinks.
 func TestFlowIndex(t *testing.T) {
 	var done []fact.FlowRecord
-	tab := newTable(1<<20, func(f *flow) { done = append(done, f.record("x")) })
+	tab := newTable(1<<20, func(f *flow) { done = append(done, f.record("x", nil)) })
 	for port := range uint16(5000) {
 		p := segment(port, int(port)+1, ack, 1)
 		tab.add(p, p.hash())

@@ -29,18 +29,15 @@ type tables struct {
 	servers servers
 	wg      sync.WaitGroup
 
-	id fact.ID
+	id      fact.ID
+	tunnels *tunnelList
+	packers [shards]fact.FlowPacker
 	// emit takes a finished flow, in the reader's goroutine.
-	emit  func(*finished)
+	emit  func(*fact.Flow)
 	mu    sync.Mutex
-	ready [][]finished // from the workers
-	spare [][]finished
-}
-
-// finished is what is known of a flow and the number of its tunnels.
-type finished struct {
-	record fact.FlowRecord
-	tunnel uint16
+	ready [][]fact.Flow // from the workers
+	spare [][]fact.Flow
+	more  chan struct{} // told when ready has grown
 }
 
 // finishedSize is how many flows a worker hands back at a time.
@@ -52,7 +49,7 @@ type worker struct {
 	free chan *batch
 	cur  *batch
 	made int
-	done []finished
+	done []fact.Flow
 	// panicked is read after the worker has ended.
 	panicked any
 }
@@ -65,8 +62,8 @@ type batch struct {
 	text    []byte
 }
 
-func newTables(id fact.ID, jobs int, emit func(*finished)) *tables {
-	t := &tables{id: id, emit: emit}
+func newTables(id fact.ID, tunnels *tunnelList, jobs int, emit func(*fact.Flow)) *tables {
+	t := &tables{id: id, tunnels: tunnels, emit: emit, more: make(chan struct{}, 1)}
 	if jobs > 1 {
 		t.workers = make([]*worker, min(jobs, maxWorkers))
 	}
@@ -74,10 +71,13 @@ func newTables(id fact.ID, jobs int, emit func(*finished)) *tables {
 		t.workers[i] = &worker{in: make(chan *batch, maxBatches), free: make(chan *batch, maxBatches), cur: &batch{}, made: 1}
 	}
 	for i := range t.all {
-		deliver := func(f *flow) { emit(&finished{f.record(id), f.tunnel}) }
+		deliver := func(f *flow) {
+			done := t.pack(i, f)
+			emit(&done)
+		}
 		if len(t.workers) > 0 {
 			w := t.workers[i%len(t.workers)]
-			deliver = func(f *flow) { w.deliver(t, f) }
+			deliver = func(f *flow) { w.deliver(t, t.pack(i, f)) }
 		}
 		t.all[i] = newTable(maxFlows/shards, deliver)
 	}
@@ -115,12 +115,18 @@ func (w *worker) guard(do func()) {
 	do()
 }
 
-// deliver collects records of flows for the reader.
-func (w *worker) deliver(t *tables, f *flow) {
+// pack makes the fact of a flow of one table.
+func (t *tables) pack(shard int, f *flow) fact.Flow {
+	r := f.record(t.id, t.tunnels)
+	return t.packers[shard].Pack(&r)
+}
+
+// deliver collects facts for the reader.
+func (w *worker) deliver(t *tables, f fact.Flow) {
 	if w.done == nil {
-		w.done = make([]finished, 0, finishedSize)
+		w.done = make([]fact.Flow, 0, finishedSize)
 	}
-	w.done = append(w.done, finished{f.record(t.id), f.tunnel})
+	w.done = append(w.done, f)
 	if len(w.done) == finishedSize {
 		w.handBack(t)
 	}
@@ -131,11 +137,15 @@ func (w *worker) handBack(t *tables) {
 		return
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.ready = append(t.ready, w.done)
 	w.done = nil
 	if n := len(t.spare); n > 0 {
 		w.done, t.spare = t.spare[n-1], t.spare[:n-1]
+	}
+	t.mu.Unlock()
+	select {
+	case t.more <- struct{}{}:
+	default: // told already
 	}
 }
 
@@ -143,7 +153,7 @@ func (w *worker) handBack(t *tables) {
 func (t *tables) collect() {
 	for {
 		t.mu.Lock()
-		var done []finished
+		var done []fact.Flow
 		if n := len(t.ready); n > 0 {
 			done, t.ready = t.ready[n-1], t.ready[:n-1]
 		}
@@ -213,7 +223,19 @@ func (t *tables) close() {
 		w.flush()
 		close(w.in)
 	}
-	t.wg.Wait()
+	ended := make(chan struct{})
+	go func() {
+		t.wg.Wait()
+		close(ended)
+	}()
+	for open := true; open; {
+		select {
+		case <-t.more: // what is still open is delivered now, all at once
+			t.collect()
+		case <-ended:
+			open = false
+		}
+	}
 	for _, w := range t.workers {
 		if w.panicked != nil {
 			panic(w.panicked)

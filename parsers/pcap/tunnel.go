@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"strconv"
+	"sync"
 )
 
 // hop is one tunnel header around a flow.
@@ -47,8 +48,10 @@ func (h hop) String() string {
 }
 
 // tunnelList holds the distinct tunnel paths of a capture, so that a packet
-// carries a number. The list is bounded; what comes later has no path.
+// carries a number. The list is bounded; what comes later has no path. The decoder
+// adds to it while workers ask for names.
 type tunnelList struct {
+	mu    sync.Mutex // guards paths
 	paths []([]hop)
 	index map[string]uint16
 	key   []byte
@@ -71,7 +74,9 @@ func (t *tunnelList) number(path []hop) uint16 {
 	if t.index == nil {
 		t.index = map[string]uint16{}
 	}
+	t.mu.Lock()
 	t.paths = append(t.paths, slices.Clone(path))
+	t.mu.Unlock()
 	t.index[string(t.key)] = uint16(len(t.paths))
 	return uint16(len(t.paths))
 }
@@ -81,8 +86,11 @@ func (t *tunnelList) names(i uint16) []string {
 	if i == 0 {
 		return nil
 	}
+	t.mu.Lock()
+	path := t.paths[i-1]
+	t.mu.Unlock()
 	var out []string
-	for _, h := range t.paths[i-1] {
+	for _, h := range path {
 		out = append(out, h.String())
 	}
 	return out

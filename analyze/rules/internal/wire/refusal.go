@@ -54,37 +54,51 @@ func Rejection(e *fact.ICMPError) bool {
 // fallbacks finds refusals on one address family that were followed by success on
 // the other, as clients do that try both ("happy eyeballs").
 func (x *Index) fallbacks() {
-	byPort := map[portKey][]*fact.Flow{}
-	for _, f := range x.Flows {
-		if f.Established {
-			k, _ := x.port(f)
-			byPort[k] = append(byPort[k], f)
+	accepted := map[portKey][]time.Time{} // of refused ports, on the other family
+	for _, c := range x.Cases {
+		if c.Class == Refused {
+			accepted[x.port(c.Flow).other()] = nil
 		}
+	}
+	for _, f := range x.Flows {
+		if !f.Established {
+			continue
+		}
+		k := x.port(f)
+		if list, asked := accepted[k]; asked {
+			accepted[k] = append(list, f.First())
+		}
+	}
+	for _, list := range accepted {
+		slices.SortFunc(list, time.Time.Compare)
 	}
 	for _, c := range x.Cases {
 		if c.Class != Refused {
 			continue
 		}
-		k, v4 := x.port(c.Flow)
-		for _, f := range byPort[k] {
-			_, other := x.port(f)
-			if other != v4 && f.First().Sub(c.At()).Abs() <= fallbackWindow {
-				c.Class = Fallback
-				break
-			}
+		list := accepted[x.port(c.Flow).other()]
+		i, _ := slices.BinarySearchFunc(list, c.At().Add(-fallbackWindow), time.Time.Compare)
+		if i < len(list) && list[i].Sub(c.At()) <= fallbackWindow {
+			c.Class = Fallback
 		}
 	}
 }
 
-// portKey is a port of a host, whatever the address.
+// portKey is a port of a host on one address family, whatever the address.
 type portKey struct {
 	host string
 	port uint16
+	v4   bool
 }
 
-// port is the port that a conversation goes to, and whether by IPv4.
-func (x *Index) port(f *fact.Flow) (k portKey, v4 bool) {
-	return portKey{x.hosts.Of(f.Ref()), f.Server().Port()}, f.Server().Addr().Is4()
+func (k portKey) other() portKey {
+	k.v4 = !k.v4
+	return k
+}
+
+// port is the port that a conversation goes to.
+func (x *Index) port(f *fact.Flow) portKey {
+	return portKey{x.hosts.Of(f.Ref()), f.Server().Port(), f.Server().Addr().Is4()}
 }
 
 // scans finds sources that were refused on many ports.
