@@ -101,6 +101,30 @@ func (s *ThreadSample) findRoots() {
 	}
 }
 
+// Crossed are locks of native threads whose owners the text does not name, but that
+// only threads which wait for another of them can hold: every other thread stands
+// where threads without work stand. Nil if there are no such.
+func (s *ThreadSample) Crossed() []*ThreadLock {
+	if len(s.Locks) < 2 || s.Runtime() == "jvm" { // a JVM finds deadlocks itself
+		return nil
+	}
+	waiting := map[*fact.Thread]bool{}
+	for _, l := range s.Locks {
+		if l.Owner != nil || l.OwnerLWP.Known {
+			return nil
+		}
+		for _, t := range l.Waiters {
+			waiting[t] = true
+		}
+	}
+	for _, t := range s.Threads {
+		if does, _ := Does(t); !waiting[t] && !does.Idle() {
+			return nil
+		}
+	}
+	return s.Locks
+}
+
 // Cycle is the circle of locks that l stands at the head of, nil if none: the
 // owner of each waits for the next, and the owner of the last for the first.
 func (l *ThreadLock) Cycle() []*ThreadLock {

@@ -42,7 +42,7 @@ func sniff(h analyze.Head) analyze.Match {
 		}
 		crashed = crashed || bytes.HasPrefix(line, []byte("Fatal Python error"))
 		switch {
-		case jvmBegin(line), nativeThread(line), eustackThread(line), pythonThread(line), pyspyProcess(line):
+		case jvmBegin(line), nativeThread(line), infoThreads(line), eustackThread(line), pythonThread(line), pyspyProcess(line):
 			if before > 3 || before > 0 && crashed {
 				return analyze.Probably // a stack within something else, such as a log
 			}
@@ -67,10 +67,15 @@ const (
 type dump struct {
 	out     *analyze.Sink
 	threads []*fact.Thread
+	rows    []*fact.Thread // of info threads
 	cur     *fact.Thread
 	pid     int64
 	form    func(d *dump, line []byte, at fact.Ref) // of the thread being read
 	locked  bool                                    // in jstack's list of owned synchronizers
+	// contended is the lock of a JVM's verdict whose owner comes next, typed what
+	// gdb was told to print, mutexes what it printed.
+	contended, typed string
+	mutexes          []mutex
 }
 
 // parse reads the artifact line by line. Threads are handed over at the end,
@@ -88,11 +93,14 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 			return ctx.Err()
 		}
 		d.line(lr.Bytes(), lr.Ref())
-		if len(d.threads) >= maxThreads {
+		if len(d.threads)+len(d.rows) >= maxThreads {
 			out.Note("more than %d threads: the rest is not read", maxThreads)
 			out.Partial()
 			break
 		}
+	}
+	if len(d.threads) == 0 {
+		d.threads = d.rows
 	}
 	if len(d.threads) == 0 && lr.Err() == nil {
 		return analyze.ErrForeign
@@ -115,13 +123,18 @@ func (d *dump) line(line []byte, at fact.Ref) {
 		d.begin(jvmHeader(line, at), (*dump).jvm)
 	case pythonThread(line):
 		d.begin(pythonHeader(line, at), (*dump).python)
+	case infoThreads(line):
+		d.cur, d.form = nil, (*dump).infoRow
 	case inferior(line) > 0:
 		d.pid = inferior(line)
 	case pyspyProcess(line):
 		d.pid = number(line[len("Process "):])
 	case bytes.HasPrefix(line, []byte("PID ")):
 		d.pid = number(line[len("PID "):])
-	case d.cur == nil || d.form == nil:
+	case foundDeadlock(line):
+		d.cur, d.form = nil, (*dump).deadlock
+	case d.printed(line):
+	case d.form == nil:
 		// `bt` without threads: the first frame begins one.
 		if f, ok := nativeFrame(line); ok && bytes.HasPrefix(line, []byte("#0")) {
 			d.begin(&fact.Thread{At: at, Runtime: "native"}, (*dump).native)
@@ -153,6 +166,7 @@ func (d *dump) emit() {
 			runtime = r
 		}
 	}
+	d.settleMutexes()
 	holders := map[string]fact.Int{}
 	for _, t := range d.threads {
 		for _, h := range t.Holds {
@@ -173,7 +187,9 @@ func (d *dump) emit() {
 		if pid > 0 {
 			t.PID = fact.Some(pid)
 		}
-		t.OwnerLWP = holders[t.Waits]
+		if owner := holders[t.Waits]; owner.Known {
+			t.OwnerLWP = owner
+		}
 		analyze.Emit(d.out, *t)
 	}
 }

@@ -50,7 +50,7 @@ func (d *dump) jvm(line []byte, at fact.Ref) {
 		d.locked, d.cur.Synchronizers = true, true
 	case d.locked && strings.HasPrefix(text, "- <"):
 		d.holds(text)
-	case strings.HasPrefix(text, "Found ") && strings.Contains(text, "deadlock"), strings.HasPrefix(text, "JNI global"):
+	case strings.HasPrefix(text, "JNI global"):
 		d.cur, d.form = nil, nil // what follows repeats threads
 	}
 }

@@ -56,6 +56,45 @@ func eustackHeader(line []byte, at fact.Ref) *fact.Thread {
 	return &fact.Thread{At: at, Runtime: "native", LWP: fact.Some(number(line[len("TID "):]))}
 }
 
+// infoThreads reports whether line is the heading of `info threads`.
+func infoThreads(line []byte) bool {
+	return bytes.HasPrefix(line, []byte("  Id   Target Id ")) && bytes.HasSuffix(bytes.TrimRight(line, " "), []byte("Frame"))
+}
+
+// infoRow takes a row of `info threads`. Where a backtrace follows, that has more.
+func (d *dump) infoRow(line []byte, at fact.Ref) {
+	t, f, ok := row(line, at)
+	if !ok {
+		return
+	}
+	d.cur = t
+	d.frame(f, at)
+	d.rows = append(d.rows, t)
+}
+
+// row reads a row of `info threads`, which has the innermost frame:
+//
+//   - 1    Thread 0x7f15e21e0740 (LWP 17137) "dead" futex_wait (private=0) at futex.h:146
+//     2    LWP 17141 "dead" 0x00007f15e226f482 in ?? ()
+func row(line []byte, at fact.Ref) (t *fact.Thread, frame fact.Frame, ok bool) {
+	rest := bytes.TrimLeft(bytes.TrimPrefix(line, []byte("*")), " ")
+	n := number(rest)
+	if n == 0 || len(line) < 2 || line[0] != '*' && line[0] != ' ' {
+		return nil, frame, false
+	}
+	_, rest, _ = bytes.Cut(rest, []byte(" "))
+	rest = bytes.TrimLeft(rest, " ")
+	i := bytes.Index(rest, []byte("LWP "))
+	if i < 0 || i > 40 || !bytes.HasPrefix(rest, []byte("Thread 0x")) && i > 0 {
+		return nil, frame, false
+	}
+	t = &fact.Thread{At: at, Runtime: "native", Number: int(n), LWP: fact.Some(number(rest[i+len("LWP "):])), Name: quoted(rest)}
+	rest = bytes.TrimLeft(rest[i+len("LWP "):], "0123456789)")
+	rest = bytes.TrimPrefix(bytes.TrimLeft(rest, " "), []byte(`"`+t.Name+`"`))
+	frame, ok = nativeFrame(append([]byte("#0  "), bytes.TrimLeft(rest, " ")...))
+	return t, frame, ok
+}
+
 // inferior is the process number in "[Inferior 1 (process 4189) detached]" and
 // "Attaching to process 4189", zero for other lines.
 func inferior(line []byte) int64 {
@@ -201,7 +240,9 @@ func (d *dump) lockOf() {
 			if i := strings.LastIndex(v, "=0x"); i >= 0 {
 				v = v[i+1:]
 			}
-			d.cur.Waits, _, _ = strings.Cut(v, " ")
+			if strings.HasPrefix(v, "0x") {
+				d.cur.Waits = v // with its symbol: 0x55ca6fea5060 <orders>
+			}
 		}
 	}
 }

@@ -47,6 +47,9 @@ func run(_ context.Context, p *analyze.Pass) error {
 		for _, c := range circles {
 			report(p, samples, c)
 		}
+		if crossed := latest.Crossed(); crossed != nil {
+			supposed(p, samples, crossed)
+		}
 	}
 	p.Note("%d locks that threads wait for have a known owner", owners)
 	return nil
@@ -120,6 +123,41 @@ func report(p *analyze.Pass, samples []*join.ThreadSample, c circle) {
 		f.Missing = append(f.Missing, "which process the stacks are of")
 	} else if at, ok := s.Process.Cite(); ok {
 		f.Evidence = append(f.Evidence, analyze.Cite(at, "the stacks are of %s: %s", s.Process, s.Link.By))
+	}
+	p.Report(f)
+}
+
+// supposed reports locks without a known owner that only each other's waiters can
+// hold.
+func supposed(p *analyze.Pass, samples []*join.ThreadSample, locks []*join.ThreadLock) {
+	s := locks[0].Sample
+	var waiters []*fact.Thread
+	var waits, print []string
+	f := analyze.Finding{
+		Severity: analyze.High, Confidence: analyze.Likely, Entities: s.Entities(),
+		Missing: []string{"the owners of the locks"},
+	}
+	for _, l := range locks {
+		waiters = append(waiters, l.Waiters...)
+		waits = append(waits, fmt.Sprintf("%s for %s", join.Plural(int64(len(l.Waiters)), "thread"), l))
+		f.Evidence = append(f.Evidence, l.WaiterEvidence(2)...)
+		f.Entities = append(f.Entities, l.Entity())
+		addr, _, _ := strings.Cut(l.Name, " ")
+		print = append(print, "-ex 'p *(pthread_mutex_t *)"+addr+"'")
+	}
+	f.Subject = "deadlock on " + locks[0].String() + " in " + s.Subject()
+	f.Title = fmt.Sprintf("Deadlock in %s: threads wait for each other's locks, %s", s.Subject(), strings.Join(waits, ", "))
+	f.Detail = fmt.Sprintf("All %d other threads of the sample stand where threads without work stand, so that each of these locks is held by a thread that waits for another of them, or was never unlocked. They stand at: %s.",
+		len(s.Threads)-len(waiters), join.Places(waiters, 4))
+	f.Fix = "Take these locks in one order everywhere, or hold only one of them at a time: " + join.Places(waiters, 4) + "."
+	f.Next = []string{"gdb -p PID -batch " + strings.Join(print, " ") + " -ex 'thread apply all bt' > gdb_PID.txt   # __owner is the thread that holds it"}
+	if prev := locks[0].InEarlier(samples); prev != nil {
+		f.Evidence = append(f.Evidence, analyze.Cite(prev.Waiters[0].At, "the same in an earlier sample"))
+	}
+	if s.Process != nil {
+		if at, ok := s.Process.Cite(); ok {
+			f.Evidence = append(f.Evidence, analyze.Cite(at, "the stacks are of %s: %s", s.Process, s.Link.By))
+		}
 	}
 	p.Report(f)
 }

@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -34,6 +35,10 @@ func Rule() *analyze.Rule {
 
 func run(_ context.Context, p *analyze.Pass) error {
 	for _, samples := range join.ThreadsOf(p).ByProcess(join.SamplesOf(p)) {
+		if crossed := samples[len(samples)-1].Crossed(); crossed != nil {
+			p.Note("%d locks in %s can only be held by threads that wait for another of them: a deadlock", len(crossed), crossed[0].Sample.Subject())
+			continue
+		}
 		for _, l := range samples[len(samples)-1].Locks {
 			if l.Head() && l.Owner == nil {
 				look(p, samples, l)
@@ -130,5 +135,6 @@ func next(l *join.ThreadLock) []string {
 	if l.Sample.Runtime() == "jvm" {
 		return []string{"for i in 1 2 3; do jstack -l PID > jstack_$i.txt; sleep 5; done"}
 	}
-	return []string{"gdb -p PID -batch -ex 'p *(pthread_mutex_t *)" + l.Name + "' -ex 'thread apply all bt full' > gdb_PID.txt   # __owner is the thread that holds it"}
+	addr, _, _ := strings.Cut(l.Name, " ") // the symbol is for readers
+	return []string{"gdb -p PID -batch -ex 'p *(pthread_mutex_t *)" + addr + "' -ex 'thread apply all bt full' > gdb_PID.txt   # __owner is the thread that holds it"}
 }
