@@ -36,6 +36,9 @@ func Parser() *analyze.Parser {
 
 func sniff(h analyze.Head) analyze.Match {
 	text, ok := decodeHead(h.Bytes)
+	if ok && len(text) == 0 && len(h.Bytes) == analyze.HeadSize && strings.HasSuffix(h.Path, ".log") {
+		return analyze.Maybe // a hole as long as all that Sniff sees
+	}
 	if !ok || len(bytes.TrimSpace(text)) == 0 {
 		return analyze.No
 	}
@@ -160,11 +163,13 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	if err != nil && len(head) == 0 && !errors.Is(err, io.EOF) {
 		return err
 	}
-	head = bytes.Clone(head)
+	if head, err = textHead(ctx, in, bytes.Clone(head)); err != nil {
+		return err
+	}
 	if bytes.IndexByte(head, 0x1b) >= 0 {
 		head = appendPlain(nil, head)
 	}
-	l := &layout{id: in.ID(), modified: in.ModTime}
+	l := &layout{id: in.ID(), modified: latest(in, head)}
 	form := "text"
 	switch {
 	case journalBegin(head):

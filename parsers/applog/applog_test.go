@@ -3,6 +3,7 @@ package applog_test
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -133,6 +134,53 @@ func TestDump(t *testing.T) {
 	assert.Equal(t, "SIGQUIT: quit", events(st)[1].Text)
 	assert.Equal(t, "restarted", events(st)[2].Text)
 	assert.EqualValues(t, size, events(st)[2].At.Offset)
+}
+
+// TestPrograms: each program of a collector's log has a dump of its own, with the
+// words before it, however the lines are mixed; one that net/http caught says so.
+func TestPrograms(t *testing.T) {
+	crash := func(id int) []string {
+		return []string{
+			fmt.Sprintf("2026/03/02 08:15:0%d listening", id), fmt.Sprintf("panic: boom %d", id), "", fmt.Sprintf("goroutine %d [running]:", id), "main.main()", "\t/src/a.go:3 +0x1",
+			"", fmt.Sprintf("goroutine %d [select]:", id+10), "main.loop()", "\t/src/a.go:9 +0x1",
+		}
+	}
+	caught := []string{"2026/03/02 08:15:01 http: panic serving 10.0.0.9:51000: boom 1", "goroutine 7 [running]:", "main.main()", "\t/src/a.go:3 +0x1"}
+	mixed := func(a, b string, x, y []string) string {
+		var s strings.Builder
+		for i := range max(len(x), len(y)) {
+			if i < len(x) {
+				fmt.Fprintf(&s, a, x[i])
+			}
+			if i < len(y) {
+				fmt.Fprintf(&s, b, y[i])
+			}
+		}
+		return s.String()
+	}
+	for name, c := range map[string]struct {
+		log  string
+		want []string
+	}{
+		"compose": {mixed("shop-1  | %s\n", "bill-1  | %s\n", crash(1), crash(2)), []string{"panic: boom 1 (2)", "panic: boom 2 (2)"}},
+		"kubectl": {mixed("[pod/shop-0/app] %s\n", "[pod/bill-0/app] %s\n", crash(1), crash(2)), []string{"panic: boom 1 (2)", "panic: boom 2 (2)"}},
+		"syslog":  {mixed("Mar  2 08:15:01 web shop[31]: %s\n", "Mar  2 08:15:01 web bill[32]: %s\n", crash(1), crash(2)), []string{"panic: boom 1 (2)", "panic: boom 2 (2)"}},
+		"cri":     {mixed("2026-03-02T08:15:01.1Z stderr F %s\n", "2026-03-02T08:15:01.2Z stdout F %s\n", crash(1), crash(2)), []string{"panic: boom 1 (2)", "panic: boom 2 (2)"}},
+		"docker":  {mixed(`{"log":%q,"stream":"stderr","time":"2026-03-02T08:15:01.1Z"}`+"\n", `{"log":%q,"stream":"stdout","time":"2026-03-02T08:15:01.1Z"}`+"\n", crash(1), crash(2)), []string{"panic: boom 1 (2)", "panic: boom 2 (2)"}},
+		"caught":  {strings.Join(caught, "\n") + "\n2026/03/02 08:15:02 goes on\n", []string{"http: panic serving 10.0.0.9:51000: boom 1 (1)"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := analyzetest.Input("app.log", []byte(c.log))
+			in.Parser = "applog"
+			got, err := analyze.Read(t.Context(), []*analyze.Input{in}, analyze.Config{Parsers: []*analyze.Parser{applog.Parser(), goroutine.Parser()}})
+			require.NoError(t, err)
+			var dumps []string
+			for _, d := range parsertest.All[fact.Dump](got.Store) {
+				dumps = append(dumps, fmt.Sprintf("%s (%d)", d.Cause, d.Goroutines))
+			}
+			assert.ElementsMatch(t, c.want, dumps)
+		})
+	}
 }
 
 // TestEnds: the words with which a runtime or a shell reports the end of a process

@@ -14,6 +14,7 @@ import (
 
 // decodeHead is the text of an artifact's beginning; ok is false for binary data.
 func decodeHead(b []byte) (text []byte, ok bool) {
+	b = withoutHoles(b)
 	return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), printable(b)
 }
 

@@ -3,6 +3,7 @@ package applog
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
 )
@@ -11,7 +12,7 @@ import (
 func (m *merger) embed(out *analyze.Sink) {
 	in := out.Input()
 	for i, d := range m.sections {
-		if d.offset == 0 {
+		if d.offset == 0 && (!m.l.stamped || strings.Contains(in.Path, "!")) {
 			continue // all of the artifact: its own parser had its chance
 		}
 		name := "goroutines"

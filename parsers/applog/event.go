@@ -146,6 +146,9 @@ func (s *scanner) event(k *kept) (ev fact.LogEvent, writer int) {
 		signs |= s.words.read(joined, e.level).signs & (hasErrno | hasTimeout | hasOOM | hasSignal | hasError)
 		e.marks = &s.words.m
 	}
+	if bytes.HasSuffix(first, raceReport) {
+		text, signs = raceText(following), signs|hasError
+	}
 	m := e.marks
 	ev.Level, ev.Source, ev.Host = e.level.String(), utf8Text([]byte(e.source)), e.host
 	if e.pid > 0 {
@@ -247,6 +250,9 @@ func (s *scanner) time(line []byte, to int) fact.Time {
 		return fact.Time{}
 	}
 	st, _, _ := s.l.find(line)
+	if st.Clock {
+		return st.On(noDay)
+	}
 	return st.Time(s.l.modified)
 }
 

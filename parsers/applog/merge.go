@@ -19,6 +19,7 @@ type result struct {
 	cont      bool // the block goes on with the event before it
 	inDump    bool // a dump of goroutines is open at its end
 	wrapped   bool // a goroutine's header stands behind something else
+	holes     bool
 }
 
 // shapePart is one shape within a block.
@@ -152,6 +153,7 @@ type merger struct {
 	writers  []int
 	sections []section
 	wrapped  bool
+	holes    bool
 }
 
 func newMerger(l *layout) *merger {
@@ -160,7 +162,7 @@ func newMerger(l *layout) *merger {
 
 func (m *merger) add(res *result) {
 	base := int(m.lines)
-	m.wrapped = m.wrapped || res.wrapped
+	m.wrapped, m.holes = m.wrapped || res.wrapped, m.holes || res.holes
 	for i := range res.shapes {
 		part := &res.shapes[i]
 		part.fact.At.Line += base
@@ -266,7 +268,13 @@ func (m *merger) emit(out *analyze.Sink, form string) {
 	if m.l.stamped && m.first == nil {
 		out.Note("its times have no date or no year, and the file's own time is unknown")
 	}
+	if m.holes {
+		out.Note("it has holes of NULs: it was truncated while its writer kept its position")
+	}
 	m.ends()
+	if m.l.finder.Clock() {
+		m.date(out)
+	}
 	slices.SortStableFunc(m.events, func(a, b fact.LogEvent) int { return a.At.Line - b.At.Line })
 	for i := range m.events {
 		analyze.Emit(out, m.events[i])

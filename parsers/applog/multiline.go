@@ -11,12 +11,17 @@ func (s *scanner) goesOn(text []byte, pos, line int) bool {
 		s.wrapped, s.frames, s.trace = true, true, true
 		return true
 	}
+	if s.race {
+		// Its stacks have no stamps; a line of signs ends it.
+		s.race = s.l.layer == bare && !bytes.HasPrefix(text, []byte("====="))
+		return s.race || bytes.HasPrefix(text, []byte("====="))
+	}
 	if dumpHeader(text) {
 		if !s.dump {
 			s.dump, s.trace, s.dumpEnd = true, true, 0
 			s.dumpAt = span{start: pos, line: line}
 			// The reason stands before the dump: "panic: ...", "SIGQUIT: quit".
-			if s.crash {
+			if s.crash || s.panicked {
 				s.dumpAt = s.cur
 			}
 		}
@@ -62,6 +67,31 @@ func (s *scanner) goesOn(text []byte, pos, line int) bool {
 			bytes.HasPrefix(text, []byte("exit status ")) || bytes.HasPrefix(text, []byte("Thrown at")) || bytes.HasPrefix(text, []byte("Bun v")) || bytes.HasPrefix(text, []byte("PC="))
 	}
 	return false
+}
+
+// raceReport begins what the race detector prints.
+var raceReport = []byte("WARNING: DATA RACE")
+
+// raceText is who met whom: each access with its first frame.
+func raceText(report []byte) []byte {
+	text := []byte("DATA RACE")
+	sep := ": "
+	for len(report) > 0 && len(text) < maxText/2 {
+		line, rest, _ := bytes.Cut(report, []byte("\n"))
+		report = rest
+		access, ok := bytes.CutSuffix(bytes.TrimRight(line, "\r"), []byte(":"))
+		if !ok || !bytes.Contains(access, []byte(" at 0x")) || access[0] == ' ' {
+			continue
+		}
+		fn, rest, _ := bytes.Cut(report, []byte("\n"))
+		file, _, _ := bytes.Cut(rest, []byte("\n"))
+		file, _, _ = bytes.Cut(bytes.TrimSpace(file), []byte(" +0x"))
+		text = append(append(text, sep...), access...)
+		text = append(append(text, " in "...), bytes.TrimSpace(fn)...)
+		text = append(append(append(text, " ("...), file[bytes.LastIndexByte(file, '/')+1:]...), ')')
+		sep = "; "
+	}
+	return text
 }
 
 // continues reports whether a line cannot begin an event.

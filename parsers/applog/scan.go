@@ -32,6 +32,7 @@ func (l *layout) begins(line []byte) bool {
 	if len(line) > 0 && bytes.IndexByte(line, 0x1b) >= 0 {
 		line = appendPlain(nil, line)
 	}
+	line = afterHole(line)
 	if l.layer != bare {
 		if body := l.layer.text(line); len(body) == 0 || l.layer.indented(body) || continues(body) {
 			return false
@@ -135,8 +136,13 @@ type scanner struct {
 	wrapped bool // a goroutine's header stands behind something else
 	frames  bool // goroutines that stand below a layer follow in the event
 
-	heading bool   // the message follows in the next line
-	joined  []byte // a heading and its message
+	// panicked: net/http says that a request panicked. race: the race detector's
+	// report follows.
+	panicked, race bool
+	heading        bool   // the message follows in the next line
+	joined         []byte // a heading and its message
+
+	holes bool // NULs stand before a line
 
 	// Below a layer: whose event it is, and whether its last line goes on.
 	source  []byte
@@ -160,7 +166,7 @@ func (s *scanner) scan(b *block, inDump bool, res *result) {
 	clear(s.recent[:])
 	clear(s.fine)
 	s.order, s.dumps, s.seq = nil, nil, 0
-	s.open, s.dump, s.wrapped, s.partial, s.heading = false, false, false, false, false
+	s.open, s.dump, s.wrapped, s.partial, s.heading, s.holes = false, false, false, false, false, false
 	data := b.data
 	s.colour = bytes.IndexByte(data, 0x1b) >= 0
 	if inDump {
@@ -182,11 +188,18 @@ func (s *scanner) scan(b *block, inDump bool, res *result) {
 		if n := len(text); n > 0 && text[n-1] == '\r' {
 			text = text[:n-1]
 		}
-		s.line(data, text, pos, line)
+		at := pos
+		if len(text) > 0 && text[0] == 0 {
+			n := len(text)
+			text = afterHole(text)
+			at += n - len(text)
+			s.holes = s.holes || at-pos >= minHole
+		}
+		s.line(data, text, at, line)
 		pos = next
 		line++
 	}
-	res.inDump, res.wrapped = s.dump, s.wrapped
+	res.inDump, res.wrapped, res.holes = s.dump, s.wrapped, s.holes
 	if s.open {
 		s.finish(data, len(data))
 	}
@@ -239,6 +252,8 @@ func (s *scanner) line(data, text []byte, pos, line int) {
 	s.python = s.crash && body[0] == 'T' && body[1] == 'r'
 	s.frames = layered && dumpHeader(body)
 	s.heading = !layered && headed(text, to)
+	s.panicked = to > 0 && bytes.Contains(text[to:min(len(text), to+80)], []byte("http: panic serving "))
+	s.race = bytes.Equal(text[to:], raceReport)
 	s.hash = shapeHash(text[to:])
 	s.kind = s.kindOf(text, s.hash, s.cur)
 }

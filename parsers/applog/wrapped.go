@@ -116,8 +116,25 @@ func jsonString(line []byte, key string) []byte {
 	return []byte(s)
 }
 
-// embedWrapped hands over the first program's dump whose lines a collector wrapped,
-// from its first goroutine to the end of the log.
+const (
+	// maxWrapped bounds the programs whose dumps are taken out of one log.
+	maxWrapped = 16
+	// causeReach is how many lines may stand between a panic and its goroutines.
+	causeReach = 40
+)
+
+// causes begin the lines that say why a runtime prints goroutines.
+var causes = [...][]byte{[]byte("panic: "), []byte("fatal error: "), []byte("SIG"), []byte("http: panic serving "), []byte("runtime: ")}
+
+// reason is a line that may say why goroutines follow.
+type reason struct {
+	line int
+	text []byte
+}
+
+// embedWrapped hands over the dumps whose lines a collector wrapped: an artifact
+// for each program, from the words that say why it prints its goroutines, or from
+// its first goroutine, to the end of the log.
 func embedWrapped(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	f, err := in.Open()
 	if err != nil {
@@ -125,29 +142,73 @@ func embedWrapped(ctx context.Context, in *analyze.Input, out *analyze.Sink) err
 	}
 	defer f.Close()
 	r := lines.New(f, in.ID())
+	seen := map[string]bool{}
+	var reasons []reason
 	for r.Next() {
 		if r.Number()&0xfff == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		w, ok := wrapperOf(r.Bytes())
-		if !ok {
+		line := r.Bytes()
+		if w, ok := wrapperOf(line); ok {
+			key := fmt.Sprint(w)
+			if seen[key] {
+				continue
+			}
+			if len(seen) == maxWrapped {
+				out.Note("more than %d programs print goroutines here: the rest is not read", maxWrapped)
+				break
+			}
+			seen[key] = true
+			embedUnwrapped(in, out, w, len(seen), w.begin(reasons, r.Number()))
 			continue
 		}
-		first := r.Number()
-		out.Embed(&analyze.Input{
-			Path: in.Path + "!wrapped-goroutines", Size: -1, ModTime: in.ModTime, Host: in.Host,
-			Note: fmt.Sprintf("from line %d of the log, without what stands around each line", first),
-			Open: func() (io.ReadCloser, error) {
-				f, err := in.Open()
-				if err != nil {
-					return nil, err
-				}
-				return &unwrapped{Closer: f, r: lines.New(f, in.ID()), w: w, first: first}, nil
-			},
-		})
-		return nil
+		if len(line) > maxRead {
+			continue
+		}
+		for _, c := range causes {
+			if bytes.Contains(line, c) {
+				reasons = append(reasons[max(0, len(reasons)-causeReach):], reason{r.Number(), bytes.Clone(line)})
+				break
+			}
+		}
 	}
 	return r.Err()
+}
+
+// begin is the line with which a dump begins whose first goroutine stands in line:
+// the first of the program's reasons for it.
+func (w *wrapper) begin(reasons []reason, line int) int {
+	for _, why := range reasons {
+		if line-why.line > causeReach {
+			continue
+		}
+		text, ok := w.unwrap(why.text)
+		for _, c := range causes {
+			if ok && bytes.Contains(text[:min(len(text), 64)], c) {
+				return why.line
+			}
+		}
+	}
+	return line
+}
+
+// embedUnwrapped hands over what the n-th program printed from line first on.
+func embedUnwrapped(in *analyze.Input, out *analyze.Sink, w wrapper, n, first int) {
+	name := "wrapped-goroutines"
+	if n > 1 {
+		name = fmt.Sprintf("%s%d", name, n)
+	}
+	out.Embed(&analyze.Input{
+		Path: in.Path + "!" + name, Size: -1, ModTime: in.ModTime, Host: in.Host,
+		Note: fmt.Sprintf("from line %d of the log, without what stands around each line", first),
+		Open: func() (io.ReadCloser, error) {
+			f, err := in.Open()
+			if err != nil {
+				return nil, err
+			}
+			return &unwrapped{Closer: f, r: lines.New(f, in.ID()), w: w, first: first}, nil
+		},
+	})
 }
 
 // unwrapped reads a program's own lines out of a log.

@@ -6,6 +6,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // maxPID is the largest pid that Linux hands out (2^22).
@@ -46,4 +47,31 @@ func one(base string) int {
 		}
 	}
 	return pid
+}
+
+// Date is the date in an artifact's name, zero if there is none or more than one:
+// app-2026-11-21.log, messages-20261121, shop.log.2026_11_21.
+func Date(name string) time.Time {
+	base := path.Base(strings.ReplaceAll(name, "!", "/"))
+	var found time.Time
+	for i := 0; i+8 <= len(base); i++ {
+		if i > 0 && base[i-1]-'0' <= 9 {
+			continue
+		}
+		for _, layout := range [...]string{"2006-01-02", "2006_01_02", "2006.01.02", "20060102"} {
+			end := i + len(layout)
+			if end > len(base) || end < len(base) && base[end]-'0' <= 9 {
+				continue
+			}
+			t, err := time.Parse(layout, base[i:end])
+			if err != nil || t.Year() < 1990 || t.Year() > 2100 {
+				continue
+			}
+			if !found.IsZero() && !found.Equal(t) {
+				return time.Time{}
+			}
+			found = t
+		}
+	}
+	return found
 }

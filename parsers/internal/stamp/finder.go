@@ -149,6 +149,9 @@ func (f *Finder) Find(line []byte) (s Stamp, from, to int) {
 	return Stamp{}, 0, 0
 }
 
+// Clock reports whether the stamps are bare clocks, without a date.
+func (f *Finder) Clock() bool { return f.clock }
+
 // skip returns the position after `lead` words and what may open a stamp:
 // brackets, quotes, a syslog priority, time=.
 func skip(b []byte, lead int) int {

@@ -60,6 +60,13 @@ func (s Stamp) Time(ref time.Time) fact.Time {
 	return t
 }
 
+// On is the time of a bare clock on a day.
+func (s Stamp) On(day time.Time) fact.Time {
+	s.Clock, s.Month, s.Day = false, int(day.Month()), day.Day()
+	s.Year = day.Year()
+	return s.Time(time.Time{})
+}
+
 func (s Stamp) in(year int) time.Time {
 	return time.Date(year, time.Month(s.Month), s.Day, s.Hour, s.Min, s.Sec, s.Nano, time.UTC)
 }
