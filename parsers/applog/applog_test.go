@@ -183,6 +183,19 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
+// TestHole: a hole longer than a block is one line.
+func TestHole(t *testing.T) {
+	log := append([]byte("2026-03-02T08:15:01Z ERROR one\n"), make([]byte, 35<<20)...)
+	log = append(log, "2026-03-02T08:15:02Z ERROR two\n2026-03-02T08:15:03Z ERROR three\n"...)
+	st, status := parsertest.Run(t, applog.Parser(), "app.log", log)
+	var lines []int
+	for _, e := range events(st) {
+		lines = append(lines, e.At.Line)
+	}
+	assert.Equal(t, []int{1, 2, 3}, lines)
+	assert.Contains(t, strings.Join(status.Issues, " "), "holes of NULs")
+}
+
 // TestEnds: the words with which a runtime or a shell reports the end of a process
 // mean it behind any stamp, and not where they are about something else.
 func TestEnds(t *testing.T) {

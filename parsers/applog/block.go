@@ -23,6 +23,8 @@ type block struct {
 	offset int64 // of data[0] in the stream
 	// cont is true when the block had to be cut inside an event.
 	cont bool
+	// open is true when its last line goes on in the next block.
+	open bool
 }
 
 // splitter cuts a stream into blocks.
@@ -56,6 +58,7 @@ func (s *splitter) next(b *block) bool {
 			}
 			s.rest = append(s.rest[:0], data[cut:]...)
 			b.data, b.offset, b.cont = data[:cut], s.offset, cont
+			b.open = s.cont && data[cut-1] != '\n'
 			s.offset += int64(cut)
 			return cut > 0
 		}

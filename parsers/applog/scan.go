@@ -203,6 +203,9 @@ func (s *scanner) scan(b *block, inDump bool, res *result) {
 	if s.open {
 		s.finish(data, len(data))
 	}
+	if b.open {
+		line--
+	}
 	res.lines = line
 	res.collect(s, b)
 }
