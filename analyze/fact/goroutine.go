@@ -185,6 +185,19 @@ type Dump struct {
 	Leak bool `json:"leak,omitempty"`
 	// Module is the main package's source root or module as the frames show it.
 	Module string `json:"module,omitempty"`
+	// Alike are goroutines that are only counted, because thousands of the dump have
+	// the same stack, state and creator. They have no fact of their own.
+	Alike []Alike `json:"alike,omitempty"`
+}
+
+// Alike is goroutines of a dump that are only counted.
+type Alike struct {
+	// Like is the id of a goroutine of the dump that has the same stack.
+	Like int64 `json:"like"`
+	// IDs are theirs, in the order of the dump.
+	IDs []int64 `json:"ids"`
+	// OneCreator is true when one goroutine created all of them.
+	OneCreator bool `json:"one_creator,omitempty"`
 }
 
 // Kind is "dump".

@@ -42,6 +42,7 @@ type WaitDump struct {
 	stackOf map[stackKey]*Stack
 	byTop   map[topKey][]*Stack
 	byID    map[int64]*fact.Goroutine
+	counted []int64                   // ids of goroutines without a fact of their own, sorted
 	creator map[string]bool           // functions that stand in some stack
 	sites   siteTable                 // lines that wait for a lock
 	calls   siteTable                 // lines that call what waits for one
@@ -273,6 +274,9 @@ func collectDumps(p *analyze.Pass) []*WaitDump {
 			last.add(g, 1, shapes)
 		}
 	}
+	for _, d := range all {
+		d.addCounted()
+	}
 	for gr := range fact.All[fact.GoroutineGroup](p.Facts) {
 		var of *WaitDump
 		for _, d := range all {
@@ -288,11 +292,53 @@ func collectDumps(p *analyze.Pass) []*WaitDump {
 	return slices.DeleteFunc(all, func(d *WaitDump) bool { return d.Total == 0 })
 }
 
-func (d *WaitDump) add(g *fact.Goroutine, n int64, shapes idleShapes) {
+// addCounted adds the goroutines that the parser only counted to their stacks.
+func (d *WaitDump) addCounted() {
+	if len(d.Meta.Alike) == 0 {
+		return
+	}
+	like := map[int64]*Stack{}
+	for _, a := range d.Meta.Alike {
+		like[a.Like] = nil
+	}
+	for _, s := range d.Stacks {
+		for _, g := range s.Members {
+			if _, ok := like[g.ID]; ok && like[g.ID] == nil {
+				like[g.ID] = s
+			}
+		}
+	}
+	for _, a := range d.Meta.Alike {
+		n := int64(len(a.IDs))
+		d.Total += n
+		d.counted = append(d.counted, a.IDs...)
+		if s := like[a.Like]; s != nil {
+			s.Count += n
+			s.Counted = append(s.Counted, a)
+		}
+	}
+	slices.Sort(d.counted)
+}
+
+// has reports whether a goroutine is in the dump.
+func (d *WaitDump) has(id int64) bool {
+	if d.byID[id] != nil {
+		return true
+	}
+	_, ok := slices.BinarySearch(d.counted, id)
+	return ok
+}
+
+func keyOf(g *fact.Goroutine) stackKey {
 	key := stackKey{n: len(g.Frames), state: g.State, created: g.CreatedBy, line: g.CreatedByLine, leaked: g.Leaked, artifact: g.At.Artifact}
 	if key.n > 0 {
 		key.frames = &g.Frames[0]
 	}
+	return key
+}
+
+func (d *WaitDump) add(g *fact.Goroutine, n int64, shapes idleShapes) {
+	key := keyOf(g)
 	s := d.stackOf[key]
 	if s == nil {
 		s = &Stack{State: g.State, Frames: g.Frames}

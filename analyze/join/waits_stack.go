@@ -66,6 +66,9 @@ type Stack struct {
 	// there is one, which stands for Count.
 	Members []*fact.Goroutine
 	Count   int64
+	// Counted are further goroutines with this stack, which Members lacks and Count
+	// includes.
+	Counted []fact.Alike
 	// Site is the index of the innermost frame that is no frame of the runtime or
 	// of a synchronisation primitive: who waits. -1 if there is none.
 	Site int

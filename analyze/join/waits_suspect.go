@@ -116,7 +116,7 @@ func (k *kinship) spawnerGone(s *Stack) bool {
 		return false
 	}
 	if id := g.CreatedByID; id.Known {
-		return k.d.byID[id.V] == nil
+		return !k.d.has(id.V)
 	}
 	return !k.d.creator[g.CreatedBy]
 }

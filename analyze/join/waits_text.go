@@ -216,6 +216,17 @@ func (d *WaitDump) LiveIn(packages []string) *Stack {
 	return nil
 }
 
+// CountedIn is a stack in one of the packages of which most goroutines were only
+// counted, so that nobody can say what they hold. It is nil if there is none.
+func (d *WaitDump) CountedIn(packages []string) *Stack {
+	for _, s := range d.Stacks {
+		if len(s.Counted) > 0 && slices.ContainsFunc(s.App, func(i int) bool { return slices.Contains(packages, PackageOf(s.Frames[i].Func)) }) {
+			return s
+		}
+	}
+	return nil
+}
+
 // mainAsleep reports whether it is the main goroutine in a plain sleep: programs
 // park it so.
 func (s *Stack) mainAsleep() bool {

@@ -24,6 +24,7 @@ type dump struct {
 	broken   bool // the last goroutine
 	about    about
 	cut      bool
+	alike    alike
 
 	// cause is a panic, fatal error or signal that waits for its goroutines.
 	cause   string
@@ -159,6 +160,7 @@ func (d *dump) finish(s *scanner) {
 		s.out.Partial()
 	}
 	f.At.Len = 0
+	f.Alike = d.alike.take()
 	analyze.Emit(s.out, f)
 	d.open, d.firstIDs, d.cut, d.broken = false, d.firstIDs[:0], false, false
 }

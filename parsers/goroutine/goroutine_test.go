@@ -1,8 +1,10 @@
 package goroutine_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -179,19 +181,93 @@ func TestProfileCut(t *testing.T) {
 	require.True(t, parsertest.All[fact.Dump](st)[0].Cut)
 }
 
-// bigDump writes goroutines of a hundred different stacks, cut at limit bytes.
+// bigDump is goroutines of a hundred different stacks, cut at limit bytes.
 func bigDump(size, limit int) []byte {
 	var b bytes.Buffer
-	b.WriteString("goroutine 1 [running]:\nruntime/pprof.writeGoroutineStacks({0x784ec0, 0x38d6ebe58000})\n\t/usr/local/go/src/runtime/pprof/pprof.go:819 +0x6b\n\n")
+	writeHead(&b)
 	for i := 2; b.Len() < size; i++ {
-		p := 0xc000000000 + i*0x40
-		fmt.Fprintf(&b, "goroutine %d [select, %d minutes]:\nruntime.gopark(%#x?, %#x?, 0x0?, 0x0?, 0x0?)\n\t/usr/local/go/src/runtime/proc.go:462 +0xce\n", i, 1+i%90, p, p+8)
-		for d := range 6 {
-			fmt.Fprintf(&b, "github.com/acme/shop/internal/service%d.(*Worker).step%d(%#x, {0x7ccd58, %#x})\n\t/src/shop/internal/service%d/worker.go:%d +0x2fb\n", i%100, d, p, p+16*d, i%100, 40+d)
-		}
-		fmt.Fprintf(&b, "created by github.com/acme/shop/internal/service%d.New in goroutine 1\n\t/src/shop/internal/service%d/new.go:12 +0x4a\n\n", i%100, i%100)
+		writeGoroutine(&b, i)
 	}
 	return b.Bytes()[:min(b.Len(), limit)]
+}
+
+func writeHead(w io.Writer) {
+	fmt.Fprint(w, "goroutine 1 [running]:\nruntime/pprof.writeGoroutineStacks({0x784ec0, 0x38d6ebe58000})\n\t/usr/local/go/src/runtime/pprof/pprof.go:819 +0x6b\n\n")
+}
+
+// writeGoroutine writes goroutine i, with one of a hundred stacks and arguments of
+// its own.
+func writeGoroutine(w io.Writer, i int) {
+	p := 0xc000000000 + i*0x40
+	fmt.Fprintf(w, "goroutine %d [select, %d minutes]:\nruntime.gopark(%#x?, %#x?, 0x0?, 0x0?, 0x0?)\n\t/usr/local/go/src/runtime/proc.go:462 +0xce\n", i, 1+i%90, p, p+8)
+	for d := range 6 {
+		fmt.Fprintf(w, "github.com/acme/shop/internal/service%d.(*Worker).step%d(%#x, {0x7ccd58, %#x})\n\t/src/shop/internal/service%d/worker.go:%d +0x2fb\n", i%100, d, p, p+16*d, i%100, 40+d)
+	}
+	fmt.Fprintf(w, "created by github.com/acme/shop/internal/service%d.New in goroutine 1\n\t/src/shop/internal/service%d/new.go:12 +0x4a\n\n", i%100, i%100)
+}
+
+// For measurements of the whole program:
+//
+//	go test ./parsers/goroutine -run TestWrite -write /tmp/goroutines.txt -goroutines 100000
+var (
+	file       = flag.String("write", "", "write a dump to this file")
+	goroutines = flag.Int("goroutines", 100000, "its goroutines")
+)
+
+func TestWrite(t *testing.T) {
+	if *file == "" {
+		t.Skip("nothing to write: see -write")
+	}
+	f, err := os.Create(*file)
+	require.NoError(t, err)
+	w := bufio.NewWriter(f)
+	writeHead(w)
+	for i := 2; i <= *goroutines; i++ {
+		writeGoroutine(w, i)
+	}
+	require.NoError(t, w.Flush())
+	require.NoError(t, f.Close())
+}
+
+// TestAlike checks that the goroutines of a crowd are counted where they are too
+// many to keep, that none is lost, and that who has waited longest is kept.
+func TestAlike(t *testing.T) {
+	const n = 5000
+	var b bytes.Buffer
+	for i := 2; i < n+2; i++ {
+		wait := "select"
+		if i == n {
+			wait = "select, 7 minutes"
+		}
+		fmt.Fprintf(&b, "goroutine %d [%s]:\nmain.worker(%#x)\n\t/src/app/main.go:20 +0x2b\ncreated by main.main in goroutine 1\n\t/src/app/main.go:12 +0x4a\n\n", i, wait, 0xc000000000+i*64)
+	}
+	for i := n + 2; i < 2*n+2; i++ {
+		fmt.Fprintf(&b, "goroutine %d [sync.Mutex.Lock]:\nmain.work(%#x)\n\t/src/app/main.go:30 +0x2b\ncreated by main.main in goroutine 1\n\t/src/app/main.go:14 +0x4a\n\n", i, 0xc000000000+i*64)
+	}
+	st, _ := parsertest.Run(t, goroutine.Parser(), "dump.txt", b.Bytes())
+	kept := parsertest.All[fact.Goroutine](st)
+	dump := parsertest.All[fact.Dump](st)[0]
+	require.Equal(t, 2*n, dump.Goroutines)
+	require.Len(t, dump.Alike, 1)
+	require.Equal(t, int64(2), dump.Alike[0].Like)
+	require.True(t, dump.Alike[0].OneCreator)
+	seen := map[int64]bool{}
+	waiters, longest := 0, int64(0)
+	for _, g := range kept {
+		seen[g.ID] = true
+		longest = max(longest, g.WaitMinutes.Or(0))
+		if g.State == "sync.Mutex.Lock" {
+			waiters++
+		}
+	}
+	for _, id := range dump.Alike[0].IDs {
+		require.False(t, seen[id])
+		seen[id] = true
+	}
+	require.Len(t, seen, 2*n)
+	require.Equal(t, n, waiters, "who waits for a lock is kept")
+	require.Equal(t, int64(7), longest)
+	require.Less(t, len(kept), 2*n)
 }
 
 // BenchmarkParse reads 64 MiB of goroutines.

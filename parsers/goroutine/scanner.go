@@ -340,10 +340,12 @@ func (s *scanner) endBlock() {
 	g.At.Len = int(b.end - b.at.Offset)
 	g.Frames = b.node.path()
 	g.Broken = b.broken || len(g.Frames) == 0 && !g.NoStack
-	g.Calls = s.keepCalls()
 	s.found++
 	g.Dump = s.dump.add(s, &g, b.node.about)
-	analyze.Emit(s.out, g)
+	if s.dump.alike.keep(b) {
+		g.Calls = s.keepCalls()
+		analyze.Emit(s.out, g)
+	}
 }
 
 // keepCalls copies the calls of the block, with one string for all arguments.

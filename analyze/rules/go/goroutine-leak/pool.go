@@ -19,15 +19,25 @@ const poolSpread = 1.5
 // pool take turns.
 func (c *crowd) pool() bool {
 	var all []*fact.Goroutine
+	var ids []int64
 	for _, s := range c.stacks {
 		all = append(all, s.Members...)
+		for _, a := range s.Counted {
+			if !a.OneCreator {
+				return false
+			}
+			ids = append(ids, a.IDs...)
+		}
 	}
-	if int64(len(all)) != c.count {
+	for _, g := range all {
+		ids = append(ids, g.ID)
+	}
+	if int64(len(ids)) != c.count {
 		return false // a grouped profile has no ids
 	}
 	slices.SortFunc(all, func(a, b *fact.Goroutine) int { return cmp.Compare(a.ID, b.ID) })
-	first, last := all[0], all[len(all)-1]
-	if float64(last.ID-first.ID+1) > poolSpread*float64(len(all)) {
+	first := all[0]
+	if float64(slices.Max(ids)-slices.Min(ids)+1) > poolSpread*float64(len(ids)) {
 		return false
 	}
 	for _, g := range all {

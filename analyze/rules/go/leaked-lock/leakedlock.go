@@ -49,7 +49,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 	l := group[0]
 	blocked := join.BlockedBy(group)
-	live := d.LiveIn(l.Packages())
+	live, counted := d.LiveIn(l.Packages()), d.CountedIn(l.Packages())
 	f := analyze.Finding{
 		Subject:  l.Name() + d.In(),
 		Severity: analyze.Medium, Confidence: analyze.Likely,
@@ -69,6 +69,10 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 		// Absence means nothing here, so it is a symptom until a full dump shows more.
 		f.Confidence, f.Severity = analyze.Possible, analyze.Medium
 		f.Fix = ""
+	case counted != nil:
+		// One of those may be the holder: their arguments were not kept.
+		f.Confidence = analyze.Possible
+		f.Against = append(f.Against, counted.Cite(counted.First(), counted.Top(), "%d goroutines like this one, in the same package, were only counted: one of them could hold the lock", counted.Count))
 	case l.Persists() && l.Trust >= join.LockByReceiver:
 		f.Confidence = analyze.Confirmed
 	case live != nil:
