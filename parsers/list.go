@@ -24,6 +24,7 @@ import (
 	sockets "github.com/culprit-dev/culprit/parsers/sockets"
 	source "github.com/culprit-dev/culprit/parsers/source"
 	strace "github.com/culprit-dev/culprit/parsers/strace"
+	transcript "github.com/culprit-dev/culprit/parsers/transcript"
 )
 
 // All returns the parsers that come with the program, in the order of their folders.
@@ -49,5 +50,6 @@ func All() []*analyze.Parser {
 		sockets.Parser(),
 		source.Parser(),
 		strace.Parser(),
+		transcript.Parser(),
 	}
 }
