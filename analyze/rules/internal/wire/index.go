@@ -38,6 +38,8 @@ type Index struct {
 type Server struct {
 	Host, Addr string
 	Flows      []*fact.Flow
+
+	crowd crowd
 }
 
 var index = analyze.Derived[*Index]{

@@ -7,7 +7,6 @@ import (
 	_ "embed"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -127,21 +126,10 @@ func tables(p *analyze.Pass, get func(string, netip.AddrPort) *port) {
 // that it served.
 func waiting(p *analyze.Pass, s *wire.Server) []*fact.Flow {
 	near := time.Duration(p.Threshold("served") * float64(time.Second))
-	var served []time.Time
-	for _, f := range s.Flows {
-		if f.Established && f.ToClient.SYNs() <= 1 {
-			served = append(served, f.First())
-		}
-	}
-	slices.SortFunc(served, time.Time.Compare)
 	var out []*fact.Flow
 	for _, f := range s.Flows {
-		stuck := f.SynUnanswered && f.ToServer.SYNs() >= 2 || f.ToClient.SYNs() >= 3
-		if !stuck {
-			continue
-		}
-		i, _ := slices.BinarySearchFunc(served, f.First().Add(-near), time.Time.Compare)
-		if i < len(served) && served[i].Sub(f.First()) <= near {
+		switch {
+		case f.ToClient.SYNs() >= 3 && s.Accepts(f, near), f.SynUnanswered && f.ToServer.SYNs() >= 2 && wire.Of(p).Crowded(s, f, near):
 			out = append(out, f)
 		}
 	}

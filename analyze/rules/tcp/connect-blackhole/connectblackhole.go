@@ -36,6 +36,9 @@ func Rule() *analyze.Rule {
 	}
 }
 
+// nearby is how near in time what a server accepts tells of what it does not.
+const nearby = time.Minute
+
 // hole is an address that does not answer.
 type hole struct {
 	host, addr string
@@ -60,7 +63,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 			if !f.SynUnanswered || x.Case(f) != nil || f.ToServer.SYNs() < int(p.Threshold("syns")) {
 				continue
 			}
-			if answers(s) {
+			if x.Crowded(s, f, nearby) {
 				p.Note("%s leaves SYNs unanswered but accepts others: see tcp/accept-queue-full", s.Addr)
 				break
 			}
@@ -85,10 +88,6 @@ func run(_ context.Context, p *analyze.Pass) error {
 		report(p, by[k])
 	}
 	return nil
-}
-
-func answers(s *wire.Server) bool {
-	return slices.ContainsFunc(s.Flows, func(f *fact.Flow) bool { return f.Established })
 }
 
 func report(p *analyze.Pass, h *hole) {
