@@ -101,6 +101,13 @@ func (k *Kill) SameSession() bool {
 	return !slices.ContainsFunc(e.Targets, func(t fact.AuditTarget) bool { return t.Session != e.Session || t.AUID != e.AUID })
 }
 
+// TargetsInSession reports whether every target was started from a login session,
+// which daemons are not.
+func (k *Kill) TargetsInSession() bool {
+	targets := k.Event.Targets
+	return len(targets) > 0 && !slices.ContainsFunc(targets, func(t fact.AuditTarget) bool { return !t.Session.Known || !t.AUID.Known })
+}
+
 // Origin is the first signal of the chain that led to this one; itself if it was
 // not an answer.
 func (k *Kill) Origin() *Kill {

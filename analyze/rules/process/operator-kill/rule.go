@@ -135,7 +135,8 @@ func report(p *analyze.Pass, e *join.Episode) {
 	if ev.TTY == "" && k.Signal != "SIGKILL" || story.Harm == "" || !e.Known {
 		f.Confidence = analyze.Likely
 	}
-	if story.Harm == "" {
+	started := startedBy(e)
+	if story.Harm == "" || e.Unlisted && !e.Known && len(e.Ended) == 0 && k.TargetsInSession() {
 		f.Severity = analyze.Medium
 	}
 	if ev.TTY == "" {
@@ -147,13 +148,26 @@ func report(p *analyze.Pass, e *join.Episode) {
 	if ev.UID.Known && ev.AUID.Known && ev.UID.V != ev.AUID.V {
 		parts = append(parts, fmt.Sprintf("The shell ran as uid %d%s, not as the login user.", ev.UID.V, paren(ev.UIDName)))
 	}
-	for _, s := range []string{story.Followed, story.Left} {
+	for _, s := range []string{started, story.Followed, story.Left} {
 		if s != "" {
 			parts = append(parts, s)
 		}
 	}
 	f.Detail = strings.Join(parts, "\n\n")
 	p.Report(f)
+}
+
+// startedBy is what the trail itself says of targets that no process table lists:
+// daemons belong to no login session, what a person started does.
+func startedBy(e *join.Episode) string {
+	switch k := e.Root; {
+	case !e.Unlisted || len(k.Event.Targets) == 0:
+		return ""
+	case k.TargetsInSession():
+		t := k.Event.Targets[0]
+		return fmt.Sprintf("The target belongs to login session %d, so that a person started it; the trail does not say whether it served anybody.", t.Session.V)
+	}
+	return "The target belongs to no login session, as daemons do."
 }
 
 func program(k *join.Kill) string {
