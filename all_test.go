@@ -83,6 +83,7 @@ var directions = []struct {
 	{"analyze/join", []string{"analyze", "analyze/fact"}},
 	{"analyze/census", []string{"analyze", "analyze/fact", "analyze/join"}},
 	{"analyze/diff", []string{"analyze", "analyze/fact"}},
+	{"analyze/redact", []string{"analyze", "analyze/fact", "analyze/join"}},
 	{"analyze/celrule", []string{"analyze", "analyze/fact"}},
 	{"analyze/analyzetest", []string{"analyze", "analyze/fact", "analyze/rulecase"}},
 	{"analyze/rulecase", []string{"analyze", "analyze/fact", "analyze/census"}},

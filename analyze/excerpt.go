@@ -14,8 +14,7 @@ import (
 )
 
 // excerpts fills Evidence.Excerpt by reading again only what is cited. It is the
-// one place where artifact text enters a Result, so cleaning and redaction stand
-// here. An excerpt that cannot be read stays empty.
+// one place where artifact text enters a Result as it stands, so it is cleaned here. An excerpt that cannot be read stays empty.
 func (f *Facts) excerpts(ctx context.Context, findings []*Finding, cfg *Config) error {
 	cited := map[fact.ID][]*Evidence{}
 	for _, fi := range findings {
@@ -69,11 +68,7 @@ func (f *Facts) excerptOne(ctx context.Context, d *parsed, cited []*Evidence, cf
 		return
 	}
 	for i, t := range texts {
-		t = clean(t, cfg.Limits.ExcerptBytes)
-		if cfg.Redact != nil {
-			t = cfg.Redact(t)
-		}
-		cited[i].Excerpt = t
+		cited[i].Excerpt = clean(t, cfg.Limits.ExcerptBytes)
 	}
 }
 

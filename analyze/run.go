@@ -36,8 +36,10 @@ type Config struct {
 	Baseline *Baseline
 	// Progress, if set, is told how far the run is. Calls are serialised.
 	Progress func(Progress)
-	// Redact, if set, is applied to every text copied out of an artifact.
-	Redact func(string) string
+	// Redact, if set, is given all texts of the result and returns what replaces
+	// them; redact.New is the one that comes with the module. Positions, roles and
+	// figures stay.
+	Redact func(p *Pass, texts []string) func(string) string
 }
 
 // Progress says how far a run is.
@@ -109,6 +111,9 @@ func RunFrom(ctx context.Context, src Source, cfg Config) (*Result, error) {
 	}
 	res.Timeline = timeline(res.Findings, cfg.Limits.Timeline)
 	res.Entities = entities(res.Findings)
+	if cfg.Redact != nil {
+		run.redact(res, cfg.Redact)
+	}
 	if !read.readable {
 		return res, ErrUnusable
 	}

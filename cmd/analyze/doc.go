@@ -37,6 +37,13 @@
 // a group that grew is then a finding, cited in both. What is wrong with the
 // baseline itself is none.
 //
+// With --redact, addresses, names of hosts and users, secrets and e-mail addresses
+// are replaced by pseudonyms, equal ones by equal ones, in every format; ports, pids,
+// times and positions stay. It cannot know everything: names of hosts and people
+// that no table, hostname file or home directory shows, names of programs, files and
+// functions, and secrets that no word announces stay. Read a report before you
+// publish it.
+//
 // # What to collect
 //
 // Any of these helps, together they usually suffice; take them while it happens:

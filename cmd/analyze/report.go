@@ -13,6 +13,7 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/census"
+	"github.com/culprit-dev/culprit/analyze/redact"
 	"github.com/culprit-dev/culprit/report"
 )
 
@@ -77,6 +78,9 @@ func (s *settings) analyze(ctx context.Context, args []string) (res *analyze.Res
 		defer func() { err = errors.Join(err, healthy.Close()) }()
 	}
 	cfg.Census = census.Of
+	if s.redact {
+		cfg.Redact = redact.New
+	}
 	b := s.bundle(args, true)
 	defer func() { err = errors.Join(err, b.Close()) }()
 	cfg.Bundle.Name = b.Name

@@ -29,6 +29,7 @@ type settings struct {
 	rulesDir   string
 	thresholds []string
 	baseline   string
+	redact     bool
 
 	format string
 	output string
