@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/analyze/fact"
 )
 
 // encodeSARIF writes SARIF 2.1.0, which code review and ticket tools read: one
@@ -29,8 +30,9 @@ func encodeSARIF(w io.Writer, r *analyze.Result, _ Options) error {
 		index[s.ID] = len(run.Tool.Driver.Rules)
 		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{ID: oneLine(s.ID), Short: sarifText{orElse(oneLine(s.Title), oneLine(s.ID))}})
 	}
+	records := recordWords(r)
 	for _, f := range r.Findings {
-		res := sarifFinding(f)
+		res := sarifFinding(f, records)
 		if i, ok := index[f.Rule]; ok {
 			res.RuleIndex = &i
 		}
@@ -44,7 +46,19 @@ func encodeSARIF(w io.Writer, r *analyze.Result, _ Options) error {
 	return nil
 }
 
-func sarifFinding(f *analyze.Finding) sarifResult {
+// recordWords say what the records of an artifact are called that are counted and
+// are no lines: samples in profiles, else frames of captures.
+func recordWords(r *analyze.Result) map[fact.ID]string {
+	out := map[fact.ID]string{}
+	for _, a := range r.Artifacts {
+		if a.Parser == "pprof" {
+			out[fact.ID(a.Path)] = "sample"
+		}
+	}
+	return out
+}
+
+func sarifFinding(f *analyze.Finding, records map[fact.ID]string) sarifResult {
 	text := sentence(oneLine(f.Title))
 	if f.Fix != "" {
 		text += " Fix: " + sentence(oneLine(f.Fix))
@@ -56,7 +70,7 @@ func sarifFinding(f *analyze.Finding) sarifResult {
 		Properties:   sarifProperties{f.Role, f.Severity, f.Confidence, oneLine(f.Subject), f.Causes},
 	}
 	for i, e := range f.Evidence {
-		loc := sarifLocate(e)
+		loc := sarifLocate(e, orElse(records[e.Artifact], "frame"))
 		if i == 0 {
 			res.Locations = append(res.Locations, loc)
 			continue
@@ -68,7 +82,7 @@ func sarifFinding(f *analyze.Finding) sarifResult {
 	return res
 }
 
-func sarifLocate(e analyze.Evidence) sarifLocation {
+func sarifLocate(e analyze.Evidence, record string) sarifLocation {
 	note := oneLine(e.Note)
 	loc := sarifLocation{Physical: sarifPhysical{Artifact: sarifArtifact{URI: artifactURI(string(e.Artifact))}}}
 	switch {
@@ -78,8 +92,8 @@ func sarifLocate(e analyze.Evidence) sarifLocation {
 			loc.Physical.Region.Snippet = &sarifText{strings.Join(lines(e.Excerpt), "\n")}
 		}
 	case e.Packet > 0:
-		// SARIF counts lines and bytes, not frames.
-		note = strings.TrimSpace(fmt.Sprintf("frame %d: %s", e.Packet, note))
+		// SARIF counts lines and bytes, not frames or samples.
+		note = strings.TrimSpace(fmt.Sprintf("%s %d: %s", record, e.Packet, note))
 		loc.Physical.Region = &sarifRegion{ByteOffset: &e.Offset}
 	}
 	if note != "" {

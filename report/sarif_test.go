@@ -53,3 +53,11 @@ func TestArtifactURI(t *testing.T) {
 		assert.Empty(t, u.Scheme+u.Host+u.RawQuery+u.Fragment, "%s is a relative path", path)
 	}
 }
+
+func TestSARIFNamesRecordsByTheirKind(t *testing.T) {
+	r := sample()
+	e := analyze.Evidence{Ref: fact.Ref{Artifact: "heap.pb.gz", Packet: 7}, Note: "most bytes"}
+	r.Artifacts = append(r.Artifacts, analyze.ArtifactStatus{Path: "heap.pb.gz", Parser: "pprof", Status: analyze.ArtifactParsed})
+	r.Findings[0].Evidence = []analyze.Evidence{e}
+	assert.Equal(t, "sample 7: most bytes", sarifFinding(r.Findings[0], recordWords(r)).Locations[0].Message.Text)
+}
