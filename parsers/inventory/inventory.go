@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"regexp"
 	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
@@ -43,7 +44,7 @@ func sniff(h analyze.Head) analyze.Match {
 	text := string(h.Bytes)
 	ext := path.Ext(base)
 	structured := ext == ".yaml" || ext == ".yml" || ext == ".json"
-	if h.Size > maxSize || bytes.IndexByte(h.Bytes, 0) >= 0 {
+	if h.Size > maxSize || bytes.IndexByte(h.Bytes, 0) >= 0 || clusterState(text) {
 		return analyze.No
 	}
 	listed := false
@@ -75,6 +76,26 @@ func sniff(h analyze.Head) analyze.Match {
 		return analyze.Probably
 	}
 	return analyze.No
+}
+
+// objectKind is the kind of an object of the Kubernetes API.
+var objectKind = regexp.MustCompile(`(?m)^\s*"?kind"?\s*:\s*"?(\w+)|"kind"\s*:\s*"(\w+)"`)
+
+// clusterState reports whether a text is what a cluster says of itself: pods, nodes,
+// events. What is there is no statement of what should be there.
+func clusterState(text string) bool {
+	if !strings.Contains(text, "apiVersion") {
+		return false
+	}
+	m := objectKind.FindStringSubmatch(text)
+	if m == nil {
+		return false
+	}
+	switch m[1] + m[2] {
+	case "Endpoints", "EndpointSlice", "ConfigMap":
+		return false
+	}
+	return true
 }
 
 func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
