@@ -65,7 +65,7 @@ func (d *WaitDump) Evidence(c *Crowd, n int) []analyze.Evidence {
 		if s.Count > 1 {
 			more = fmt.Sprintf(", one of %d with this stack", s.Count)
 		}
-		out = append(out, s.Cite(s.First(), s.Top(), "%s is %s in %s%s%s", s.Label(s.First()), s.Kind, s.At(s.Top()), aged(s.First()), more))
+		out = append(out, s.Cite(s.First(), s.Shown(), "%s is %s in %s%s%s", s.Label(s.First()), s.Kind, s.At(s.Top()), aged(s.First()), more))
 	}
 	return slices.Concat(out, d.Link(), d.SupportFor(c.First()))
 }

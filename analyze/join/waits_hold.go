@@ -238,8 +238,24 @@ func (h *holderFinder) typed(l *Lock, g *fact.Goroutine, s *Stack, frame int) bo
 		l.candidate(Holder{G: g, Stack: s, Frame: frame, Sign: HoldsByPointer, far: l.Addr - p})
 		return true
 	}
+	if p, ok := beside(g, s); ok && l.Addr != 0 && max(p, l.Addr)-min(p, l.Addr) < nearObject {
+		l.candidate(Holder{G: g, Stack: s, Frame: frame, Sign: HoldsByPointer})
+		return true
+	}
 	l.candidate(Holder{G: g, Stack: s, Frame: frame, Sign: HoldsByType})
 	return true
+}
+
+// beside is the address of the WaitGroup or Cond that a goroutine waits for. Beside
+// a lock it is a field of the same object, also where the receiver is not printed.
+//
+//	internal/sync.(*Mutex).lockSlow(0x17cf90c120c0)     another goroutine
+//	sync.(*WaitGroup).Wait(0x17cf90c120c8)
+func beside(g *fact.Goroutine, s *Stack) (uint64, bool) {
+	if p, ok := arg(g, s.sync.group); ok {
+		return p, true
+	}
+	return arg(g, s.sync.cond)
 }
 
 // wrapper reports whether a function only starts another one: the compiler's

@@ -55,6 +55,16 @@ func (s *Stack) Cite(g *fact.Goroutine, frame int, format string, args ...any) a
 	return analyze.Cite(g.Through(frame), format, args...)
 }
 
+// Shown is the frame to which evidence shows a stack that waits: a few of the
+// application's frames say how it got there.
+func (s *Stack) Shown() int {
+	const most = 3
+	if len(s.App) == 0 {
+		return s.Top()
+	}
+	return s.App[min(len(s.App), most)-1]
+}
+
 // SiteEntity is the identity of a frame's source line.
 func (s *Stack) SiteEntity(host string, frame int) analyze.Entity {
 	f := s.Frames[frame]
@@ -108,7 +118,7 @@ func (l *Lock) WaiterEvidence(n int) []analyze.Evidence {
 		if count > 1 {
 			more = fmt.Sprintf(", one of %d with this stack", count)
 		}
-		out = append(out, s.Cite(first, s.Site, "%s waits for the %s in %s%s%s", s.Label(first), l.Name(), s.At(s.Site), aged(first), more))
+		out = append(out, s.Cite(first, max(s.Site, s.Shown()), "%s waits for the %s in %s%s%s", s.Label(first), l.Name(), s.At(s.Site), aged(first), more))
 	}
 	return out
 }

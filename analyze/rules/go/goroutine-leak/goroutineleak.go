@@ -111,7 +111,7 @@ func judge(p *analyze.Pass, d *join.WaitDump, c *crowd) {
 		Next:     d.NextDumps(),
 	}
 	for _, st := range c.stacks[:min(len(c.stacks), 3)] {
-		f.Evidence = append(f.Evidence, st.Cite(st.First(), st.Top(), "%s, one of %d with this stack: %s in %s", st.Label(st.First()), st.Count, st.Kind, st.At(st.Top())))
+		f.Evidence = append(f.Evidence, st.Cite(st.First(), st.Shown(), "%s, one of %d with this stack: %s in %s", st.Label(st.First()), st.Count, st.Kind, st.At(st.Top())))
 	}
 	if g := s.First(); g.CreatedBy != "" {
 		f.Evidence = append(f.Evidence, analyze.Cite(g.CreatedByAt(), "created by %s", join.ShortFunc(g.CreatedBy)))

@@ -32,7 +32,10 @@ func Rule() *analyze.Rule {
 		After: explaining,
 		Needs: []fact.Kind{"dump"},
 		Wants: []fact.Kind{"goroutine"},
-		Run:   run,
+		Thresholds: []analyze.Threshold{
+			{Name: "many", Default: 5, Unit: "panics", Doc: "so many at one place that were recovered make it medium severity"},
+		},
+		Run: run,
 	}
 }
 
@@ -57,11 +60,23 @@ var verdicts = []verdict{
 	{"runtime: out of memory", analyze.High, "ended because the system gave it no more memory", "Look at a heap profile; set GOMEMLIMIT below the container's limit.", false},
 	{"fatal error: runtime: cannot allocate memory", analyze.High, "ended because the system gave it no more memory", "Look at a heap profile; set GOMEMLIMIT below the container's limit.", false},
 	{"fatal error: stack overflow", analyze.High, "ended because a goroutine's stack grew past its limit", "Find the recursion without an end.", false},
-	{"http: panic serving", analyze.Medium, "panicked while serving a request; net/http caught it", "Fix the panic at the named line.", false},
+	{"http: panic serving", analyze.Low, "panicked while serving a request; net/http caught it", "Fix the panic at the named line.", false},
 	{"fatal error: ", analyze.High, "ended with a fatal error of the runtime", "See the named line.", false},
 	{"panic: ", analyze.High, "ended with a panic", "Fix the panic at the named line; recover only where the state is still sound.", false},
 	{"SIGABRT", analyze.High, "was ended by SIGABRT", "Find who sent it: the program itself, a C library, or somebody outside.", false},
 	{"", analyze.High, "crashed", "See the named line; a fault in C code or unsafe code is likely.", false},
+}
+
+// recovered is the verdict on a panic whose stack the program printed by itself: it
+// went on, or ended in its own way.
+var recovered = verdict{"recovered", analyze.Low, "caught a panic and went on", "Fix the panic at the named line.", false}
+
+// byItself reports whether the program printed the stack itself, which it can do
+// only after it has recovered from the panic.
+func byItself(g *fact.Goroutine) bool {
+	return g != nil && slices.ContainsFunc(g.Frames, func(f fact.Frame) bool {
+		return f.Func == "runtime/debug.Stack" || f.Func == "runtime/debug.PrintStack"
+	})
 }
 
 // crash is one or more dumps with equal last words at one place.
@@ -87,6 +102,9 @@ func run(_ context.Context, p *analyze.Pass) error {
 			continue
 		}
 		g := running[key{d.At.Artifact, d.Dump}]
+		if byItself(g) {
+			v = recovered
+		}
 		frame := -1
 		where := ""
 		if g != nil {
@@ -136,6 +154,9 @@ func (c *crash) finding(p *analyze.Pass) analyze.Finding {
 	owner := join.DumpsOf(p).Owner(d.At.Artifact)
 	who, in := "The program", ""
 	f := analyze.Finding{Severity: c.v.severity, Confidence: analyze.Confirmed, Fix: c.v.fix}
+	if c.v.severity == analyze.Low && c.count >= int(p.Threshold("many")) {
+		f.Severity = analyze.Medium
+	}
 	if owner.Process != nil {
 		who, in = owner.Process.String(), " in "+owner.Process.String()
 		f.Entities = append(f.Entities, owner.Process.Entity())
@@ -157,6 +178,9 @@ func (c *crash) finding(p *analyze.Pass) analyze.Finding {
 		}
 	}
 	f.Detail = "This is the last thing that the runtime printed, with the stacks of that moment."
+	if c.v.severity == analyze.Low {
+		f.Detail = "The stack was printed by the program (or by net/http) after it had recovered from the panic: one piece of work failed, the process went on."
+	}
 	if c.count > 1 {
 		f.Detail += fmt.Sprintf(" The bundle has %d such crashes at the same place.", c.count)
 	}

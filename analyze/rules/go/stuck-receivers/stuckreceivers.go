@@ -69,7 +69,7 @@ func judge(p *analyze.Pass, d *join.WaitDump) {
 		Fix:      "Close the channel or send on every way out of whoever should wake it, also on errors; select on a context as well; signal a Cond under its lock, and after the state has changed.",
 		Next:     append(d.NextDumps(), "curl -s 'http://HOST:PORT/debug/pprof/goroutineleak?debug=2' > goroutineleak.txt"),
 	}
-	f.Evidence = append(f.Evidence, s.Cite(s.First(), s.Top(), "%s waits %s in %s: %s", s.Label(s.First()), s.Kind, s.At(s.Top()), s.Path()))
+	f.Evidence = append(f.Evidence, s.Cite(s.First(), s.Shown(), "%s waits %s in %s: %s", s.Label(s.First()), s.Kind, s.At(s.Top()), s.Path()))
 	if g := s.First(); g.CreatedBy != "" {
 		f.Evidence = append(f.Evidence, analyze.Cite(g.CreatedByAt(), "created by %s", join.ShortFunc(g.CreatedBy)))
 	}

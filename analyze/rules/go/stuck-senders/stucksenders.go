@@ -65,7 +65,7 @@ func report(p *analyze.Pass, d *join.WaitDump, send *join.Send) {
 		Detail:   detail(d, send, before, grown),
 		Missing:  append(d.Limits(), "what became of the receiver stands in the source: it has returned, or never was started"),
 		Entities: append(d.Entities(), s.SiteEntity(d.Host, top)),
-		Fix:      fmt.Sprintf("Give the send at %s a way out: a channel with a buffer for the one value, or a select with the context that ends when the receiver leaves.", s.Where(top)),
+		Fix:      fmt.Sprintf("Give the send at %s a way out: a channel with a buffer for the one value, or a select with the context that ends when the receiver leaves; where the channel counts slots, give the slot back on every path (defer).", s.Where(top)),
 		Next:     d.NextDumps(),
 	}
 	for _, st := range send.Stacks[:min(len(send.Stacks), 3)] {
@@ -74,7 +74,7 @@ func report(p *analyze.Pass, d *join.WaitDump, send *join.Send) {
 		if st.Count > 1 {
 			more = fmt.Sprintf(", one of %d with this stack", st.Count)
 		}
-		f.Evidence = append(f.Evidence, st.Cite(first, top, "%s is blocked in chan send in %s (%s)%s", st.Label(first), st.At(st.Top()), st.Path(), more))
+		f.Evidence = append(f.Evidence, st.Cite(first, st.Shown(), "%s is blocked in chan send in %s (%s)%s", st.Label(first), st.At(st.Top()), st.Path(), more))
 	}
 	if g.CreatedBy != "" {
 		f.Evidence = append(f.Evidence, analyze.Cite(g.CreatedByAt(), "created by %s", join.ShortFunc(g.CreatedBy)))
@@ -124,7 +124,7 @@ func detail(d *join.WaitDump, send *join.Send, before int64, grown bool) string 
 	g := s.First()
 	fmt.Fprintf(&b, "%s of %d in the dump are blocked in chan send in %s%s. A send on a channel without room waits until somebody receives; ", join.Plural(send.Count, "goroutine"), d.Total, s.At(s.Top()), aged(s))
 	if send.Live == nil {
-		b.WriteString("no goroutine of the dump that has to do with this code receives, works, or could come back to receive. The receiver has returned (a timeout, a cancelled request, an error path, the first of several answers) and the sender cannot leave.")
+		b.WriteString("no goroutine of the dump that has to do with this code receives, works, or could come back to receive. The receiver has returned (a timeout, a cancelled request, an error path, the first of several answers) and the sender cannot leave. Where the channel counts slots (a semaphore, a pool), the same stack means that slots were taken and never given back.")
 	} else {
 		b.WriteString("a goroutine of the same code still works and may come back to receive.")
 	}

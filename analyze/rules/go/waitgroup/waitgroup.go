@@ -86,7 +86,7 @@ func fill(f *analyze.Finding, d *join.WaitDump, g *join.Group) {
 	f.Subject = "WaitGroup at " + s.Where(s.Top()) + d.In()
 	f.Missing, f.Next = d.Limits(), d.NextDumps()
 	f.Entities = append(d.Entities(), s.SiteEntity(d.Host, s.Top()))
-	f.Evidence = append(f.Evidence, s.Cite(s.First(), s.Top(), "%s waits for the WaitGroup in %s: %s", who, s.At(s.Top()), s.Path()))
+	f.Evidence = append(f.Evidence, s.Cite(s.First(), s.Shown(), "%s waits for the WaitGroup in %s: %s", who, s.At(s.Top()), s.Path()))
 	if len(g.Workers) == 0 {
 		f.Title = fmt.Sprintf("%s%s %s in %s for a WaitGroup that nobody can finish: no goroutine is left to call Done", who, d.In(), waits(s.Count), s.At(s.Top()))
 		f.Detail = fmt.Sprintf("The stack: %s. No goroutine of the dump has to do with it: none is inside the same type, created by it, or created by the same function. A worker returned without Done, Add counted too many, or Wait stands inside the loop that starts the workers.", s.Path())
@@ -100,7 +100,7 @@ func fill(f *analyze.Finding, d *join.WaitDump, g *join.Group) {
 		}
 		f.Fix = fmt.Sprintf("Wake the workers before %s waits: close their channel or cancel their context first, and not under a lock that they need.", s.Func(s.Top()))
 		for _, w := range g.Workers[:min(len(g.Workers), 2)] {
-			f.Evidence = append(f.Evidence, w.Cite(w.First(), w.Top(), "%s waits %s in %s", w.Label(w.First()), w.Kind, w.At(w.Top())))
+			f.Evidence = append(f.Evidence, w.Cite(w.First(), w.Shown(), "%s waits %s in %s", w.Label(w.First()), w.Kind, w.At(w.Top())))
 		}
 	}
 	f.Evidence = slices.Concat(f.Evidence, d.Link(), d.SupportFor(s))
