@@ -21,7 +21,7 @@ import (
 func Parser() *analyze.Parser {
 	return &analyze.Parser{
 		Name:    "pprof",
-		Doc:     "pprof profiles: goroutine, goroutineleak, heap, allocs, mutex, block, threadcreate and cpu, binary; mutex, block, heap and threadcreate also as debug=1 text.",
+		Doc:     "pprof profiles: goroutine, goroutineleak, heap, allocs, mutex, block, threadcreate and cpu, binary; mutex, block, heap and threadcreate also as debug=1 text; the older forms of gperftools.",
 		Emits:   []fact.Kind{"profile", "profile_site", "goroutine_group", "dump"},
 		Sniff:   sniff,
 		Parse:   parse,
@@ -36,7 +36,7 @@ const maxProfile = 64 << 20
 var gzipMagic = []byte{0x1f, 0x8b}
 
 func sniff(h analyze.Head) analyze.Match {
-	if isText(h.Bytes) {
+	if isText(h.Bytes) || isLegacy(h.Bytes) {
 		return analyze.Sure
 	}
 	b := h.Bytes
@@ -91,7 +91,11 @@ func decode(r io.Reader) (*profile.Profile, error) {
 	if len(data) > maxProfile {
 		return nil, fmt.Errorf("%w: the profile has more than %d MiB", analyze.ErrLimit, maxProfile>>20)
 	}
-	p, err := profile.ParseUncompressed(data)
+	read := profile.ParseUncompressed
+	if isLegacy(data) {
+		read = profile.ParseData
+	}
+	p, err := read(data)
 	if err != nil {
 		return nil, fmt.Errorf("decode the profile: %w", err)
 	}

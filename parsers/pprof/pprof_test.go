@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/culprit-dev/culprit/analyze"
@@ -83,6 +86,76 @@ func TestBomb(t *testing.T) {
 	_, status := parsertest.Force(t, pprof.Parser(), "x.pb.gz", b.Bytes())
 	require.Equal(t, analyze.ArtifactFailed, status.Status)
 	require.Contains(t, strings.Join(status.Issues, ";"), "64 MiB")
+}
+
+// TestTotals compares the totals with those that `go tool pprof -raw` prints, for
+// each profile of Google's own tests.
+func TestTotals(t *testing.T) {
+	files, _ := filepath.Glob("../../../shared/corpora/goroutine/google-pprof/*/testdata/*")
+	more, _ := filepath.Glob("../../../shared/corpora/goroutine/google-pprof/internal/driver/testdata/*")
+	if files = append(files, more...); len(files) == 0 {
+		t.Skip("the corpus is not there")
+	}
+	compared := 0
+	for _, file := range files {
+		if strings.HasPrefix(filepath.Base(file), "pprof.") || strings.HasSuffix(file, ".string") {
+			continue // what pprof is expected to print
+		}
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		raw, err := exec.CommandContext(t.Context(), "go", "tool", "pprof", "-symbolize=none", "-raw", file).Output()
+		if err != nil {
+			continue // no profile
+		}
+		want, ok := rawTotals(string(raw))
+		if !ok {
+			continue
+		}
+		st, status := parsertest.Run(t, pprof.Parser(), filepath.Base(file), content)
+		profiles := parsertest.All[fact.Profile](st)
+		if !assert.Len(t, profiles, 1, "%s: %s %v", file, status.Status, status.Issues) {
+			continue
+		}
+		got := map[string]int64{}
+		for _, s := range profiles[0].Totals {
+			got[s.Type+"/"+s.Unit] = s.Total
+		}
+		for name, total := range want {
+			have, ok := got[name]
+			if !ok { // a heap of C++ counts only what is in use
+				have, ok = got["inuse_"+name]
+			}
+			assert.True(t, ok && have == total, "%s: %s %d, pprof says %d", file, name, have, total)
+		}
+		compared++
+	}
+	require.Greater(t, compared, 10)
+}
+
+// rawTotals sums the samples of `pprof -raw`: their values stand before a colon.
+func rawTotals(raw string) (map[string]int64, bool) {
+	_, rest, ok := strings.Cut(raw, "\nSamples:\n")
+	if !ok {
+		return nil, false
+	}
+	names, rest, _ := strings.Cut(rest, "\n")
+	rest, _, _ = strings.Cut(rest, "\nLocations")
+	types := strings.Fields(names)
+	for i := range types {
+		types[i], _, _ = strings.Cut(types[i], "[")
+	}
+	sums := map[string]int64{}
+	for line := range strings.Lines(rest) {
+		values, _, ok := strings.Cut(line, ": ")
+		if fields := strings.Fields(values); ok && len(fields) == len(types) {
+			for i, f := range fields {
+				if n, err := strconv.ParseInt(f, 10, 64); err == nil {
+					sums[types[i]] += n
+				}
+			}
+		}
+	}
+	return sums, len(sums) > 0
 }
 
 // TestPeer reads the profiles that Google's own tests use, where they are at hand.

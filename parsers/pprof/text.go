@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,7 +96,9 @@ func (t *text) header(b []byte) {
 		t.f.Totals = []fact.ProfileSum{{Type: "contentions", Unit: "count"}, {Type: "delay", Unit: "nanoseconds"}}
 	case "heap":
 		t.f.Totals = []fact.ProfileSum{{Type: "alloc_objects", Unit: "count"}, {Type: "alloc_space", Unit: "bytes"}, {Type: "inuse_objects", Unit: "count"}, {Type: "inuse_space", Unit: "bytes"}}
-		if _, period, ok := bytes.Cut(b, []byte("@ heap/")); ok {
+		if _, period, ok := bytes.Cut(b, []byte("_v2/")); ok { // tcmalloc's heap_v2 and heapz_v2
+			t.f.Period, _ = strconv.ParseInt(string(period), 10, 64)
+		} else if _, period, ok := bytes.Cut(b, []byte("@ heap/")); ok {
 			// The text states twice the rate, for tools that expect the mean distance.
 			n, _ := strconv.ParseInt(string(period), 10, 64)
 			t.f.Period = n / 2
@@ -130,6 +133,8 @@ func (t *text) record(b []byte) bool {
 		}
 		v = []int64{v[1], int64(delay)}
 	case "heap": // in use first
+		v[0], v[1] = scale(v[0], v[1], t.f.Period)
+		v[2], v[3] = scale(v[2], v[3], t.f.Period)
 		v = []int64{v[2], v[3], v[0], v[1]}
 	}
 	t.site = fact.ProfileSite{At: t.r.Ref(), Type: t.f.Type, Values: v[:len(t.f.Totals)]}
@@ -139,6 +144,17 @@ func (t *text) record(b []byte) bool {
 		t.f.Totals[i].Total += v[i]
 	}
 	return true
+}
+
+// scale estimates what was allocated from what was sampled, as pprof does: objects
+// of a mean size are sampled with a probability that one byte in period gives.
+func scale(count, size, period int64) (int64, int64) {
+	if count == 0 || size == 0 || period <= 1 {
+		return count, size
+	}
+	mean := float64(size) / float64(count)
+	f := 1 / (1 - math.Exp(-mean/float64(period)))
+	return int64(float64(count) * f), int64(float64(size) * f)
 }
 
 // frame reads a line with '#'; outside of a record it is the memory statistics at
