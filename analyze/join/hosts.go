@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -204,7 +205,8 @@ func describeFolders(p *analyze.Pass, tops map[fact.ID]string) []*folder {
 		}
 	}
 	for _, w := range PathsOf(p).All {
-		if w.Hops || w.Offset.Abs() > apart {
+		// One host that routes or translates shows a hop too, but by one clock.
+		if w.Offset.Abs() > apart || w.Hops && w.Offset.Abs() > w.Uncertainty+200*time.Microsecond {
 			get(w.Client).paths[tops[w.Server]] = true
 			get(w.Server).paths[tops[w.Client]] = true
 		}

@@ -41,7 +41,7 @@ const apart = time.Second
 
 // clockNames says which clock dates each artifact: its host's. In a bundle that
 // tells no hosts apart, captures of one path may still show two clocks; then files
-// go with the capture whose folder or first word they share.
+// go with the capture whose first word they share.
 func clockNames(p *analyze.Pass) map[fact.ID]string {
 	h, out := HostsOf(p), map[fact.ID]string{}
 	if h.Several() {
@@ -77,14 +77,10 @@ func kinOfAnother(id, c fact.ID, captures []fact.ID) bool {
 	return slices.ContainsFunc(captures, func(o fact.ID) bool { return o != c && kin(id, o) })
 }
 
-// kin reports whether the names of two artifacts say that they belong together:
-// "client/app.log" and "client/eth0.pcap", "client.log" and "client-eth0.pcap".
+// kin reports whether the names of two artifacts of one folder say that they belong
+// together: "client.log" and "client-eth0.pcap".
 func kin(a, b fact.ID) bool {
-	x, y := path.Dir(string(a)), path.Dir(string(b))
-	if x != y {
-		return false
-	}
-	return firstWord(a) == firstWord(b) || x != "." && strings.Count(x, "/") > 0
+	return path.Dir(string(a)) == path.Dir(string(b)) && firstWord(a) == firstWord(b)
 }
 
 func firstWord(id fact.ID) string {

@@ -103,7 +103,8 @@ func spans(p *analyze.Pass) (captures, others []span) {
 		if !c.First.IsZero() {
 			at := c.At
 			at.Packet = max(at.Packet, 1)
-			captures = append(captures, span{at, c.First, c.Last})
+			skew := clocks.Skew(at.Artifact)
+			captures = append(captures, span{at, c.First.Add(skew), c.Last.Add(skew)})
 		}
 	}
 	add := func(at fact.Ref, first, last fact.Time) {
