@@ -7,19 +7,18 @@ import (
 	"github.com/culprit-dev/culprit/analyze/fact"
 )
 
-// strengthen tells each finding that leads a story what the bundle lacks: what the
-// rules need that could explain it, and, unless it is confirmed, what its own rule
-// reads if present and what would have shown its effects.
+// strengthen tells each finding that leads a story and is not confirmed what the
+// bundle lacks that could have made it surer: what its own rule reads if present,
+// and what rules need that are tied to it by a mechanism, for they would have
+// shown its cause or its effect.
 func (s *runState) strengthen(all []*Finding, rules []*Rule) {
 	for _, f := range all {
 		i := slices.IndexFunc(rules, func(r *Rule) bool { return r.ID == f.Rule })
-		if i < 0 || len(f.Causes) > 0 || f.Severity < Medium {
+		if i < 0 || len(f.Causes) > 0 || f.Severity < Medium || f.Confidence >= Confirmed {
 			continue
 		}
-		if f.Confidence < Confirmed {
-			s.want(f, rules[i], rules[i].Wants)
-		}
-		for _, r := range neighbours(rules[i], rules, f.Confidence < Confirmed) {
+		s.want(f, rules[i], rules[i].Wants)
+		for _, r := range neighbours(rules[i], rules) {
 			s.want(f, r, slices.Concat(r.Needs, r.AnyOf))
 		}
 	}
@@ -58,18 +57,14 @@ func tool(command string) string {
 	return words[0]
 }
 
-// neighbours are the rules that may explain what a rule finds and, if effects count,
-// those whose findings it explains and those that a composite joins with it; in
-// the order of their IDs.
-func neighbours(r *Rule, rules []*Rule, effects bool) []*Rule {
+// neighbours are the rules that may explain what a rule finds, those whose
+// findings it explains, and those that a composite joins with it, by their IDs.
+func neighbours(r *Rule, rules []*Rule) []*Rule {
 	var ids []string
 	for _, m := range r.ExplainedBy {
 		ids = append(ids, m.Rule)
 	}
 	for _, o := range rules {
-		if !effects {
-			break
-		}
 		if slices.ContainsFunc(o.ExplainedBy, func(m Mechanism) bool { return m.Rule == r.ID }) {
 			ids = append(ids, o.ID)
 		}
@@ -77,8 +72,7 @@ func neighbours(r *Rule, rules []*Rule, effects bool) []*Rule {
 			ids = append(ids, o.After...)
 		}
 	}
-	out := slices.Clone(rules)
-	out = slices.DeleteFunc(out, func(o *Rule) bool { return o == r || !slices.Contains(ids, o.ID) })
+	out := slices.DeleteFunc(slices.Clone(rules), func(o *Rule) bool { return o == r || !slices.Contains(ids, o.ID) })
 	slices.SortFunc(out, func(a, b *Rule) int { return strings.Compare(a.ID, b.ID) })
 	return out
 }

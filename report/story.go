@@ -252,7 +252,10 @@ func (o *outline) commands() []command {
 		return f.Subject
 	}
 	for _, s := range o.stories {
-		for _, st := range s.steps {
+		for i, st := range s.steps {
+			if i > 0 && s.lead.Role == analyze.RootCause && s.lead.Confidence == analyze.Confirmed {
+				break // what it explains needs no more
+			}
 			add(reason(st.Finding), st.Next)
 		}
 	}

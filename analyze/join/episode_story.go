@@ -162,7 +162,7 @@ func (e *Episode) tellSurvivors(p *analyze.Pass, c *Clocks, s *Story) {
 	}
 	s.Left = fmt.Sprintf("The signal ended only pid %d%s; the tree below it, %s, survived as orphan%s", e.Root.Targets[0].PID, shellWords(e.Root.Targets[0]), pids(e.Survivors), plural(len(e.Survivors)))
 	if len(s.Ports) > 0 {
-		s.Left += " and keeps " + strings.Join(s.Ports, ", ")
+		s.Left += " and keep" + verb(len(e.Survivors)) + " " + strings.Join(s.Ports, ", ")
 		if l := e.portError(p, c, s); l != nil {
 			s.Left += fmt.Sprintf(", so that a restarted instance fails with EADDRINUSE (%s)", l.At)
 			s.Evidence = append(s.Evidence, CiteLog(c, l, "EADDRINUSE on a port that the orphan keeps: %s", short(l.Text)))

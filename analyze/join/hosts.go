@@ -73,6 +73,7 @@ type folder struct {
 	hostname string
 	procs    map[int]string  // pid to command
 	sockets  map[string]bool // local addresses that are not loopback or wildcard
+	listens  map[string]bool // addresses and ports of listeners
 	paths    map[string]bool // folders with captures of the same connections from elsewhere
 }
 
@@ -184,7 +185,7 @@ func describeFolders(p *analyze.Pass, tops map[fact.ID]string) []*folder {
 		name := tops[id]
 		f := byName[name]
 		if f == nil {
-			f = &folder{name: name, procs: map[int]string{}, sockets: map[string]bool{}, paths: map[string]bool{}}
+			f = &folder{name: name, procs: map[int]string{}, sockets: map[string]bool{}, listens: map[string]bool{}, paths: map[string]bool{}}
 			byName[name] = f
 		}
 		return f
@@ -200,8 +201,12 @@ func describeFolders(p *analyze.Pass, tops map[fact.ID]string) []*folder {
 		}
 	}
 	for s := range fact.All[fact.Socket](p.Facts) {
-		if ap, ok := parseEnd(s.Local, s.LocalPort); ok && !ap.Addr().IsLoopback() && !ap.Addr().IsUnspecified() {
+		ap, ok := parseEnd(s.Local, s.LocalPort)
+		if ok && !ap.Addr().IsLoopback() && !ap.Addr().IsUnspecified() {
 			get(s.At.Artifact).sockets[ap.Addr().String()] = true
+		}
+		if ok && s.State == fact.StateListen {
+			get(s.At.Artifact).listens[ap.String()] = true
 		}
 	}
 	for _, w := range PathsOf(p).All {
@@ -256,8 +261,33 @@ func (f *folder) differs(o *folder) bool {
 	if len(f.procs) > 2 && len(o.procs) > 2 {
 		return true // two process tables without one pid in common
 	}
+	if len(f.procs) > 0 && len(o.procs) > 0 && len(f.listens) > 0 && len(o.listens) > 0 {
+		// Short tables, as of one service before and after its restart, still have its
+		// program or its port in common.
+		return !overlap(f.programs(), o.programs()) && !overlap(f.listens, o.listens)
+	}
 	if len(f.sockets) > 0 && len(o.sockets) > 0 {
-		return !slices.ContainsFunc(slices.Collect(maps.Keys(f.sockets)), func(a string) bool { return o.sockets[a] })
+		return !overlap(f.sockets, o.sockets)
+	}
+	return false
+}
+
+// programs are the scripts and programs of the folder's process tables.
+func (f *folder) programs() map[string]bool {
+	out := map[string]bool{}
+	for _, cmd := range f.procs {
+		out[script(cmd)] = true
+	}
+	delete(out, "ps")
+	return out
+}
+
+// overlap reports whether two sets have an element in common.
+func overlap(a, b map[string]bool) bool {
+	for k := range a {
+		if b[k] {
+			return true
+		}
 	}
 	return false
 }

@@ -281,8 +281,8 @@ func report(p *analyze.Pass, e *join.Episode, ev evidence) *analyze.Finding {
 		f.Confidence = f.Confidence.Lower()
 	}
 	parts := []string{fmt.Sprintf("child_process.exec collects the child's stdout and stderr in memory and sends the child SIGTERM once either exceeds maxBuffer "+
-		"(1 MiB by default, 200 KiB before Node 12). A service that logs to stdout reaches that sooner or later. The sender is the parent of its target, no process manager, "+
-		"no login session and no shell is involved. Tree: %s.", target.Tree())}
+		"(1 MiB by default, 200 KiB before Node 12). A service that logs to stdout reaches that sooner or later. The sender is the parent of its target, "+
+		"and neither a process manager nor a shell or a login session. Tree: %s.", target.Tree())}
 	if len(ev.says) > 0 {
 		parts = append(parts, "What confirms it: "+strings.Join(ev.says, "; ")+".")
 	}

@@ -109,15 +109,19 @@ func (o *orphan) report(p *analyze.Pass) {
 	ps := join.ProcessesOf(p)
 	f := analyze.Finding{
 		Subject: o.pr.String(),
-		Title: fmt.Sprintf("%d process%s of pid %d (%s) are orphans: the parent %d is gone and pid 1 has taken them over", len(o.tree), es(len(o.tree)), o.pr.PID, o.pr.Name(),
+		Title: fmt.Sprintf("%d process%s of pid %d (%s) are orphans, taken over by pid 1 after their parent %d ended", len(o.tree), es(len(o.tree)), o.pr.PID, o.pr.Name(),
 			o.before.PPID.V),
 		Severity: analyze.Low, Confidence: analyze.Confirmed,
 		Evidence: []analyze.Evidence{
 			analyze.Cite(o.after.At, "later: pid %d is a child of pid 1", o.pr.PID),
 			analyze.Cite(o.before.At, "before: pid %d is a child of %d", o.pr.PID, o.before.PPID.V),
 		},
-		Fix:  "End the whole process group or cgroup, not only its first process; let workers end when their manager does (PR_SET_PDEATHSIG, closed IPC channel).",
-		Next: []string{"ps axjf", fmt.Sprintf("kill -TERM %d   # once nobody needs the old tree", o.pr.PID)},
+		Fix: fmt.Sprintf("End the old tree (kill -TERM %d) once nobody needs it. When stopping, end the whole process group or cgroup, not only its first process; "+
+			"let workers end when their manager does (PR_SET_PDEATHSIG, closed IPC channel).", o.pr.PID),
+	}
+	if !p.Facts.Has("audit_event") {
+		f.Missing = []string{"what ended the parent: an audit log names the sender of a signal"}
+		f.Next = []string{analyze.HowToCollect("audit_event")}
 	}
 	for _, pr := range o.tree {
 		f.Entities = append(f.Entities, pr.Entity())
@@ -142,7 +146,7 @@ func (o *orphan) report(p *analyze.Pass) {
 	}
 	if len(addrs) > 0 {
 		f.Severity = analyze.Medium
-		f.Title += " and still listen on " + strings.Join(addrs, ", ")
+		f.Title += ", and still listen on " + strings.Join(addrs, ", ")
 		detail += " It keeps " + strings.Join(addrs, ", ") + ", so it goes on serving with old code and a new instance cannot bind."
 	}
 	c := join.ClocksOf(p)

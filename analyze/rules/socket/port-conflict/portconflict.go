@@ -24,7 +24,7 @@ func Rule() *analyze.Rule {
 		ID: "socket/port-conflict", Title: "port held by another program", Doc: doc, Severity: analyze.High,
 		After: []string{logRule},
 		Needs: []fact.Kind{"socket_table"},
-		Wants: []fact.Kind{"socket", "log_event", "log", "expected", "deviation"},
+		Wants: []fact.Kind{"socket", "log_event", "log", "audit_event", "expected", "deviation"},
 		ExplainedBy: []analyze.Mechanism{
 			{Rule: "process/exec-maxbuffer", Via: join.KindProcess, Why: "the killed shell left its service behind, which keeps the port"},
 			{Rule: "process/orphans", Via: join.KindProcess, Why: "an orphaned instance keeps the port"},

@@ -78,6 +78,9 @@ func report(p *analyze.Pass, c *conflict) {
 		// An earlier instance is a leftover of something else that went wrong.
 		f.Severity = analyze.Medium
 		f.Next = append(f.Next, "ps axjf > ps_axjf_1.txt before the next restart, and again after it: whose child the earlier instance was, and is")
+		if !p.Facts.Has("audit_event") {
+			f.Next = append(f.Next, analyze.HowToCollect("audit_event"))
+		}
 		f.Fix = "Stop the earlier instance, and find out why it outlived its restart: stop the whole process group or control group, not only its first process."
 	}
 	f.Detail = c.detail(p)
