@@ -23,7 +23,7 @@ func tcpState(w []byte) string {
 		return fact.StateTimeWait
 	case "CLOSE-WAIT", "CLOSE_WAIT", "CLOSEWAIT", "SCHLIESSEN_WARTEN", "ESPERANDO_FECHAR", "STÄNG_VÄNTA":
 		return fact.StateCloseWait
-	case "LAST-ACK", "LAST_ACK", "LASTACK", "LETZTE_BEST", "ÚLTIMO_ACK":
+	case "LAST-ACK", "LAST_ACK", "LASTACK", "LETZTE_BEST", "LETZTES_ACK", "ÚLTIMO_ACK":
 		return fact.StateLastAck
 	case "CLOSING", "FECHANDO", "ZAVÍRÁ", "STÄNGER", "TANCAMENT":
 		return fact.StateClosing
