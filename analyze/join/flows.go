@@ -178,7 +178,9 @@ func (f *Flows) at(host, proto string, l, r netip.AddrPort, server bool) End {
 			return e.stated(f.procs, st)
 		}
 	}
-	if !server {
+	if !server || !e.Known && f.own(host, r) {
+		// A host's own client talks to an address that is not the host's: who listens
+		// on that port here does not matter.
 		return e
 	}
 	if s := f.sockets.Listener(host, proto, l); s != nil {
@@ -199,6 +201,12 @@ func (f *Flows) at(host, proto string, l, r netip.AddrPort, server bool) End {
 		}
 	}
 	return f.byCommand(e, host)
+}
+
+// own reports whether an address is one of the host's, loopback left out.
+func (f *Flows) own(host string, a netip.AddrPort) bool {
+	h, ok := f.sockets.HostOf(a.Addr())
+	return ok && h == host
 }
 
 // byCommand falls back on command lines: the only process of the host that names

@@ -235,9 +235,13 @@ func differ(folders []*folder) bool {
 	return false
 }
 
+// loose reports whether these are files beside the folders that do not say which
+// host they are of: they belong to nobody in particular.
+func (f *folder) loose() bool { return f.name == "" && f.hostname == "" }
+
 func (f *folder) differs(o *folder) bool {
-	if f.name == "" || o.name == "" {
-		return false // files beside the folders belong to nobody in particular
+	if f.loose() || o.loose() {
+		return false
 	}
 	if f.hostname != "" && o.hostname != "" {
 		return f.hostname != o.hostname
@@ -299,7 +303,10 @@ func nameFolders(folders []*folder) map[string]string {
 	names := map[string]string{}
 	for _, f := range folders {
 		names[f.name] = f.name
-		if f.hostname == "" || f.name == "" {
+		if f.name == "" {
+			names[f.name] = f.hostname
+		}
+		if f.hostname == "" {
 			continue
 		}
 		if first, ok := owner[f.hostname]; ok {

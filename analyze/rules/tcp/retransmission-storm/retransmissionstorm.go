@@ -61,7 +61,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 		lost, lossy := 0, 0
 		var path int64 // data segments of all connections
 		for _, f := range s.Flows {
-			n, data := resent(f), f.ToServer.DataPackets()+f.ToClient.DataPackets()
+			n, data := resent(f), segments(&f.ToServer)+segments(&f.ToClient)
 			path += data
 			if n == 0 || !f.Established || closed(f) || explained[join.FlowEntity(s.Host, f.Client(), f.Server()).Key] {
 				continue
@@ -100,6 +100,18 @@ func resent(f *fact.Flow) int {
 	return f.Retransmitted() - int(n)
 }
 
+// segments is the number of data segments on the wire. A capture on the sending host
+// shows what the kernel gave to the card, up to 64 KiB at once, while what is lost
+// and sent again is a segment of the size that the peers agreed on.
+func segments(d *fact.Direction) int64 {
+	const usual = 1460
+	mss := int64(usual)
+	if d.MSS() > 0 {
+		mss = min(mss, int64(d.MSS()))
+	}
+	return max(d.DataPackets(), d.PayloadBytes()/mss)
+}
+
 // closed reports whether a connection met a closed window, or a server that had no
 // room for it: what is sent again then is no sign of loss.
 func closed(f *fact.Flow) bool {
@@ -108,9 +120,24 @@ func closed(f *fact.Flow) bool {
 
 // dying reports whether one side repeats and hears nothing any more.
 func dying(p *analyze.Pass, f *fact.Flow, n int) bool {
-	unheard := f.ToServer.Unacked() > 0 && f.ToClient.LastFrame() < f.ToServer.LastDataFrame() ||
-		f.ToClient.Unacked() > 0 && f.ToServer.LastFrame() < f.ToClient.LastDataFrame()
-	return float64(n) >= p.Threshold("repeats") && unheard && f.Established
+	return float64(n) >= p.Threshold("repeats") && f.Established &&
+		(unheard(f, &f.ToServer, &f.ToClient) || unheard(f, &f.ToClient, &f.ToServer))
+}
+
+// unheard reports whether one side sent data again and again, with silences between,
+// after the other's last word. Data that is merely the last of the capture is no
+// sign.
+func unheard(f *fact.Flow, from, to *fact.Direction) bool {
+	if from.Unacked() == 0 || to.LastFrame() > from.LastDataFrame() {
+		return false
+	}
+	again := 0
+	for _, g := range f.Idle() {
+		if g.EndedBy == "data" && g.BeforeFrame > to.LastFrame() {
+			again++
+		}
+	}
+	return again >= 2
 }
 
 func report(p *analyze.Pass, s *storm) {

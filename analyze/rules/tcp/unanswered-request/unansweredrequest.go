@@ -31,6 +31,7 @@ func Rule() *analyze.Rule {
 		Thresholds: []analyze.Threshold{
 			{Name: "silence", Default: 5, Unit: "seconds", Doc: "the shortest silence after a request that counts"},
 			{Name: "factor", Default: 10, Unit: "times", Doc: "how much longer than the usual answer the silence must be"},
+			{Name: "patience", Default: 50, Unit: "times", Doc: "how much longer than the usual answer several clients must have waited before they gave up after the same time"},
 			{Name: "longest", Default: 2, Unit: "times", Doc: "how much longer than the slowest answer of the service the silence must be"},
 			{Name: "stream", Default: 4, Unit: "times", Doc: "how many more segments than answers make a stream that wants none"},
 			{Name: "requests", Default: 3, Unit: "requests", Doc: "open requests from which a service counts as silent"},
@@ -107,9 +108,10 @@ func look(p *analyze.Pass, s *wire.Server) *open {
 	}
 	limit := max(time.Duration(p.Threshold("silence")*float64(time.Second)),
 		time.Duration(p.Threshold("factor")*float64(o.usual)), time.Duration(p.Threshold("longest")*float64(slowest)))
+	patience := patience(p, s, max(time.Duration(p.Threshold("patience")*float64(o.usual)), time.Duration(p.Threshold("longest")*float64(slowest))))
 	for _, f := range s.Flows {
 		u := f.Turns.Unanswered
-		if u == nil || !u.Acked || u.Silence < limit || closedWindow(f) {
+		if u == nil || !u.Acked || closedWindow(f) || u.Silence < limit && !(patience > 0 && gaveUp(f) && near(u.Silence, patience)) {
 			continue
 		}
 		if f.Turns.Answers() > 0 && float64(u.Segments) > p.Threshold("stream")*float64(answers(f)) {
@@ -133,6 +135,45 @@ func look(p *analyze.Pass, s *wire.Server) *open {
 	}
 	return o
 }
+
+// minPatience is the shortest time-out of clients that is told from a cancelled call.
+const minPatience = time.Second
+
+// patience is the time after which several clients gave up, each on a request of
+// its own, zero if there is none: a time-out is the same for all calls, and one
+// shorter than the silence that counts by itself says as much.
+func patience(p *analyze.Pass, s *wire.Server, least time.Duration) time.Duration {
+	var waits []time.Duration
+	for _, f := range s.Flows {
+		if u := f.Turns.Unanswered; u != nil && u.Acked && u.Silence >= max(least, minPatience) && gaveUp(f) {
+			waits = append(waits, u.Silence)
+		}
+	}
+	if len(waits) < int(p.Threshold("requests")) {
+		return 0
+	}
+	slices.Sort(waits)
+	median := waits[len(waits)/2]
+	same := 0
+	for _, w := range waits {
+		if near(w, median) {
+			same++
+		}
+	}
+	if same < int(p.Threshold("requests")) || same*2 <= len(waits) {
+		p.Note("%s: %d clients gave up, after different times", s.Addr, len(waits))
+		return 0
+	}
+	return median
+}
+
+// near reports whether a wait ended by the timer that ended the others.
+func near(w, timer time.Duration) bool {
+	return (w - timer).Abs() <= timer/20+50*time.Millisecond
+}
+
+// gaveUp reports whether the client ended the conversation.
+func gaveUp(f *fact.Flow) bool { return f.Closer() == "client" }
 
 // add counts the open requests of a conversation.
 func (o *open) add(f *fact.Flow) {
