@@ -11,8 +11,8 @@ import (
 // more than slack. A large heap consists of facts, which live until the end: there
 // slack stays as it is, down to a share that keeps the collector cheap.
 const (
-	slack    = 24 << 20
-	minShare = 33 // percent
+	slack    = 16 << 20
+	minShare = 25 // percent
 )
 
 // garbageShare is what GOGC is to be for a heap with so much in use.
