@@ -20,7 +20,7 @@ func (m *merger) hasKernel() bool {
 		return false
 	}
 	for _, sh := range m.order {
-		if strings.Contains(sh.fact.Text, " kernel: ") || strings.Contains(sh.fact.Text, "audisp") {
+		if strings.Contains(sh.fact.Text, " kernel: ") || strings.Contains(sh.fact.Text, "audisp") || strings.Contains(sh.fact.Text, " audit[") {
 			return true
 		}
 	}
@@ -38,6 +38,7 @@ func kernelEvents(ctx context.Context, in *analyze.Input, out *analyze.Sink, l *
 	r := lines.New(f, in.ID())
 	times := newScanner(l)
 	asm := audit.Assembler{Form: "kernel", Emit: func(ev fact.AuditEvent) { analyze.Emit(out, ev) }}
+	var journal audit.Journal
 	scan := kernel.Scanner{Emit: func(ev fact.KernelEvent) { analyze.Emit(out, ev) }}
 	for r.Next() {
 		if r.Number()&0xfff == 0 && ctx.Err() != nil {
@@ -49,6 +50,15 @@ func kernelEvents(ctx context.Context, in *analyze.Input, out *analyze.Sink, l *
 				asm.Add(rec, r.Ref())
 				continue
 			}
+		}
+		if kind, body, ok := audit.InJournal(line); ok {
+			var when fact.Time
+			if _, _, to := l.finder.Find(line); to > 0 {
+				when = times.time(line, to)
+			}
+			asm.Add(journal.Record(kind, body, when), r.Ref())
+			asm.Filtered()
+			continue
 		}
 		if !bytes.Contains(line, []byte("kernel:")) {
 			continue

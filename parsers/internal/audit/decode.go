@@ -78,10 +78,13 @@ const maxText = 512
 func (d *decoder) run() {
 	g, ev := d.g, &d.ev
 	basis := fact.Epoch
-	if g.interpreted {
+	if g.interpreted || g.wall {
 		basis = fact.LocalNoZone
 	}
 	ev.Time = stampTime(g.key.stamp, basis)
+	if g.wall && g.key.stamp == 0 {
+		ev.Time = fact.Time{} // a line of the journal without a year
+	}
 	ev.Node, ev.Serial = g.key.node, g.key.serial
 	ev.At = d.a.ref(g.recs[0])
 	ev.Types = make([]string, len(g.recs))

@@ -52,6 +52,7 @@ type group struct {
 	buf         []byte
 	recs        []rec
 	interpreted bool
+	wall        bool
 	done        bool
 	pinned      bool // an execve of a process that a signal is about
 	pid, ppid   int  // of an execve that is kept
@@ -101,7 +102,7 @@ func (a *Assembler) Add(r Record, at fact.Ref) {
 	stamp := r.Sec*1000 + r.Milli
 	if g == nil || g.done || g.key.serial != r.Serial || g.key.stamp != stamp || g.key.node != string(r.Node) {
 		g = a.group(groupKey{a.nodes.of(r.Node), stamp, r.Serial})
-		g.interpreted = r.Interpreted
+		g.interpreted, g.wall = r.Interpreted, r.Wall
 	}
 	a.last = g
 	kind := r.Type

@@ -18,8 +18,8 @@ type Record struct {
 	Sec, Milli  int64
 	Serial      uint64
 	Interpreted bool // ausearch -i: the time is a wall clock, values are words
-	// Precise is false for a wall clock without milliseconds.
-	Body []byte
+	Wall        bool // the time is a wall clock, values are the kernel's
+	Body        []byte
 }
 
 var (

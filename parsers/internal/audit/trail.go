@@ -15,6 +15,7 @@ type trail struct {
 	first, last int64 // milliseconds
 	enriched    bool
 	interpreted bool
+	wall        bool
 	filtered    bool
 	killRule    bool
 	execRule    bool
@@ -59,6 +60,7 @@ func (t *trail) count(a *Assembler, g *group, c class) {
 		t.nodes = 2
 	}
 	t.interpreted = t.interpreted || g.interpreted
+	t.wall = t.wall || g.wall
 	if !t.enriched && bytes.IndexByte(g.buf, enrichment) >= 0 {
 		t.enriched = true
 	}
@@ -158,10 +160,16 @@ func (t *trail) fact() fact.AuditTrail {
 	case t.enriched:
 		form = "enriched"
 	}
+	if t.wall {
+		basis = fact.LocalNoZone
+	}
 	out := fact.AuditTrail{
 		At: t.at, Events: t.events, Form: form, Boots: max(1, t.bootCount()), KillRule: t.killRule, ExecRule: t.execRule,
 		Lost: t.lost, LostAt: t.lostAt, GapAt: t.gapAt, Filtered: t.filtered,
 		First: stampTime(t.first, basis), Last: stampTime(t.last, basis),
+	}
+	if t.wall && t.first == 0 {
+		out.First, out.Last = fact.Time{}, fact.Time{}
 	}
 	if t.nodes == 1 {
 		out.Node = t.node
