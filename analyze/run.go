@@ -220,8 +220,34 @@ func (s *runState) runRule(ctx context.Context, r *Rule) (p *Pass, st RuleStatus
 		p.findings = s.trim(r, p.findings)
 	case p.skip != nil:
 		st.Status, st.Why, st.Next = RuleSkipped, p.skip.why, p.skip.next
+	case len(st.Notes) == 0:
+		st.Notes = []string{s.examined(r)}
 	}
 	return p, st
+}
+
+// examined says what a rule looked through that found nothing and noted nothing:
+// no fact came near enough for a comparison.
+func (s *runState) examined(r *Rule) string {
+	var read []string
+	for _, k := range slices.Concat(r.Needs, r.AnyOf, r.Wants) {
+		if n := s.store.Count(k); n > 0 {
+			read = append(read, fmt.Sprintf("%d %s", n, strings.ReplaceAll(string(k), "_", " ")))
+		}
+	}
+	note := fmt.Sprintf("no candidate among %s", strings.Join(read, ", "))
+	for i, t := range r.Thresholds {
+		sep := ", "
+		if i == 0 {
+			sep = "; thresholds: "
+		}
+		v, ok := s.thresholds[r.ID+"."+t.Name]
+		if !ok {
+			v = t.Default
+		}
+		note += strings.TrimRight(fmt.Sprintf("%s%s %g %s", sep, t.Name, v, t.Unit), " ")
+	}
+	return note
 }
 
 // noKind keeps a view of a rule without declared kinds closed: a View without

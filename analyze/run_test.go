@@ -325,3 +325,13 @@ func TestCancelled(t *testing.T) {
 	_, err := analyze.Run(ctx, []*analyze.Input{input("a", "words\nx")}, analyze.Config{Parsers: []*analyze.Parser{words()}})
 	require.ErrorIs(t, err, context.Canceled)
 }
+
+func TestARuleThatFindsNothingSaysWhatItLookedAt(t *testing.T) {
+	quiet := rule("test/quiet", "", analyze.High, func(r *analyze.Rule) {
+		r.Thresholds = []analyze.Threshold{{Name: "many", Default: 9, Unit: "words"}}
+		r.Run = func(context.Context, *analyze.Pass) error { return nil }
+	})
+	res := run(t, []*analyze.Input{input("a", "words\nx\n")}, quiet)
+	require.Equal(t, analyze.RuleClean, res.Rules[0].Status)
+	require.Equal(t, []string{"no candidate among 2 test/word; thresholds: many 9 words"}, res.Rules[0].Notes)
+}
