@@ -184,8 +184,9 @@ func (h *holderFinder) pointer(l *Lock, g *fact.Goroutine, s *Stack, frame, arg 
 		}
 		return false
 	}
-	if known && !passed {
-		// Before or at the line where it would take the lock.
+	if known && s.Frames[frame].Line < h.d.sites[siteKey{s.Frames[frame].Func, arg, off}] {
+		// Before the line where it would take the lock. At that line it is behind the
+		// lock, because it waits for something else.
 		return true
 	}
 	if arg >= inBraces {
@@ -267,7 +268,7 @@ func wrapper(fn string) bool {
 // candidate sorts a goroutine in.
 func (l *Lock) candidate(h Holder) {
 	switch {
-	case h.resting(l):
+	case h.Resting():
 		l.Unlikely = append(l.Unlikely, h)
 	case h.Stack.Kind.Live():
 		l.Live = append(l.Live, h)
@@ -276,17 +277,16 @@ func (l *Lock) candidate(h Holder) {
 	}
 }
 
-// resting reports whether the goroutine waits in the select or sleep of its own
-// outermost function and can be told to hold nothing: a loop that comes round. A
-// loop that has been in its select for as long as the others have waited, or of
-// which no time is printed, may hold the lock, if its pointer says that it has to
-// do with it at all.
-func (h Holder) resting(l *Lock) bool {
+// Resting reports whether the goroutine waits in the select or sleep of its own
+// outermost function and nothing says that it holds anything: a loop that comes
+// round. Loops keep no lock while they wait for the next round, unless they are
+// wrong, and a path that left the lock behind is the likelier mistake.
+func (h Holder) Resting() bool {
 	s := h.Stack
-	if s.Kind != WaitSelect && s.Kind != Asleep || len(s.App) == 0 || h.Frame != s.App[0] || h.Sign == HoldsByLine || h.Frame != s.outermost() {
+	if s.Kind != WaitSelect && s.Kind != Asleep || len(s.App) == 0 || h.Sign == HoldsByLine {
 		return false
 	}
-	return s.Kind == Asleep || h.Sign != HoldsByPointer || h.far > 0 || l.Minutes() > h.G.WaitMinutes.Or(0)
+	return h.Frame == s.App[0] && h.Frame == s.outermost()
 }
 
 // outermost is the frame of the function that the go statement started.

@@ -23,7 +23,13 @@ type Recursion struct {
 // only call what locks it: it is the function that the go statement started, others
 // wait too, and nothing shows that it has passed a line that locks.
 func (r *Recursion) CallsThrough(l *Lock) bool {
-	return r.Sign < HoldsByLine && r.Outer == r.Stack.outermost() && r.G.CreatedBy != "" && l.Count() > 1
+	return r.entry() && l.Count() > 1
+}
+
+// entry reports whether the frame that seems to hold the lock is the function that
+// the go statement started, and nothing shows that it has passed a line that locks.
+func (r *Recursion) entry() bool {
+	return r.Sign < HoldsByLine && r.Outer == r.Stack.outermost() && r.G.CreatedBy != ""
 }
 
 // typedRecursion looks for an outer method of the lock's type on the stack of a

@@ -51,9 +51,24 @@ func (l *Lock) settleHolders() {
 		// it: a call under the lock that is slow. Without minutes only a wait for the
 		// network counts, because a dump of hot code shows crowds too.
 		for _, h := range l.Live {
-			if h.Sign >= HoldsByPointer && h.Stack.Kind != Running && (l.Lasting() || h.Stack.Kind == WaitIO) {
+			// The only one that works in the function where the others wait is behind
+			// its lock, also where the receiver is not printed.
+			alone := len(l.Live) == 1 && h.Stack.Frames[h.Frame].Func == l.Waiters[0].Stack.Frames[max(l.Waiters[0].Stack.Site, 0)].Func
+			if (h.Sign >= HoldsByPointer || alone) && h.Stack.Kind != Running && (l.Lasting() || h.Stack.Kind == WaitIO) {
 				l.Holders = append(l.Holders, h)
 			}
+		}
+	}
+	if r := l.Recursion; r != nil && len(l.Holders) == 0 && r.entry() {
+		// Its caller is where a goroutine begins, and may well only call through; a loop
+		// that rests with the lock is the better guess then.
+		for _, h := range l.Unlikely {
+			if h.Sign >= HoldsByPointer && h.Stack.Kind == WaitSelect {
+				l.Holders = append(l.Holders, h)
+			}
+		}
+		if len(l.Holders) > 0 {
+			l.Recursion = nil
 		}
 	}
 	// A Cond.Wait gives its lock back while it waits: the last to suspect.

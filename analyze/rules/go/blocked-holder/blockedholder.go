@@ -63,7 +63,7 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 	if blocked >= int64(p.Threshold("many")) || l.Lasting() {
 		f.Severity = analyze.High
 	}
-	if h.Sign == join.HoldsByType || len(l.Holders) > 1 || d.Grouped || s.Kind == join.WaitCond {
+	if h.Sign == join.HoldsByType || h.Resting() || len(l.Holders) > 1 || d.Grouped || s.Kind == join.WaitCond {
 		f.Confidence = analyze.Possible
 	}
 	if s.Kind.Live() && !(s.Kind == join.WaitIO && l.Count() >= int64(p.Threshold("crowd"))) {
