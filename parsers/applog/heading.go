@@ -22,7 +22,7 @@ func headed(line []byte, to int) bool {
 		return false
 	}
 	class, method, two := bytes.Cut(rest[1:], []byte(" "))
-	return two && len(class) > 0 && bytes.IndexByte(method, ' ') < 0 && len(method) > 0 && bytes.IndexAny(method, ":=") < 0 &&
+	return two && len(class) > 0 && bytes.IndexByte(method, ' ') < 0 && len(method) > 0 && !bytes.ContainsAny(method, ":=") &&
 		letter(class[0]) && name(class) && levelWord(class) == levelNone
 }
 
