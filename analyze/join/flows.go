@@ -40,7 +40,7 @@ func (e End) String() string {
 	if e.Process == nil {
 		return e.Addr.String()
 	}
-	return e.Addr.String() + " (" + e.Process.String() + ")"
+	return e.Addr.String() + " (" + e.Process.Brief() + ")"
 }
 
 // Flows finds who stands at the ends of conversations.

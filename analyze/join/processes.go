@@ -95,6 +95,14 @@ func (p *Process) String() string {
 	return fmt.Sprintf("%sprocess %d", p.prefix, p.PID)
 }
 
+// Brief is String for use in brackets: "pid 3989, quotepushd".
+func (p *Process) Brief() string {
+	if n := p.Name(); n != "" {
+		return fmt.Sprintf("%spid %d, %s", p.prefix, p.PID, n)
+	}
+	return fmt.Sprintf("%spid %d", p.prefix, p.PID)
+}
+
 // Name is what a person calls it: the program, and for an interpreter its script:
 // "quotepushd", "node app.js". It is "" if nothing is known.
 func (p *Process) Name() string {

@@ -14,15 +14,7 @@ func (s *Stack) Label(g *fact.Goroutine) string {
 	if g.ID != 0 {
 		return fmt.Sprintf("goroutine %d", g.ID)
 	}
-	return Plural(s.Count, "goroutine")
-}
-
-// Plural is "1 goroutine", "2 goroutines".
-func Plural(n int64, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
+	return Count(s.Count, "goroutine")
 }
 
 // At is "main.(*Hub).Publish at hub.go:31".
@@ -125,7 +117,7 @@ func (l *Lock) WaiterEvidence(n int) []analyze.Evidence {
 
 func aged(g *fact.Goroutine) string {
 	if m := g.WaitMinutes.Or(0); m > 0 {
-		return ", for at least " + Plural(m, "minute")
+		return ", for at least " + Count(m, "minute")
 	}
 	return ""
 }
@@ -133,7 +125,7 @@ func aged(g *fact.Goroutine) string {
 // Age is ", for at least 12 minutes", or nothing where the dump prints no time.
 func (l *Lock) Age() string {
 	if m := l.Minutes(); m > 0 {
-		return ", the longest for at least " + Plural(m, "minute")
+		return ", the longest for at least " + Count(m, "minute")
 	}
 	return ""
 }
@@ -151,7 +143,7 @@ func (d *WaitDump) Support(has func(*WaitDump) (*Stack, bool)) []analyze.Evidenc
 		if slices.Contains(d.Earlier, o) {
 			when = "earlier"
 		}
-		out = append(out, s.Cite(s.First(), s.Top(), "%s, %s (%s): %s in %s", o.Meta.At.Artifact, when, o.Meta.Form, Plural(s.Count, "goroutine"), s.At(s.Top())))
+		out = append(out, s.Cite(s.First(), s.Top(), "%s, %s (%s): %s in %s", o.Meta.At.Artifact, when, o.Meta.Form, Count(s.Count, "goroutine"), s.At(s.Top())))
 	}
 	return out
 }
@@ -291,7 +283,7 @@ func MoreLocks(group []*Lock) string {
 	if len(group) < 2 {
 		return ""
 	}
-	return fmt.Sprintf(" (and %s in the same way)", Plural(int64(len(group)-1), "more lock"))
+	return fmt.Sprintf(" (and %s in the same way)", Count(int64(len(group)-1), "more lock"))
 }
 
 // SupportFor is Support for a stack.

@@ -91,7 +91,7 @@ func blocks(n int64) string {
 func detail(d *join.WaitDump, l *join.Lock, h join.Holder) string {
 	var b strings.Builder
 	s := h.Stack
-	fmt.Fprintf(&b, "The %s (%s) is waited for by %s%s: %s.", l.Name(), l.Trust, join.Plural(l.Count(), "goroutine"), l.Age(), l.Sites())
+	fmt.Fprintf(&b, "The %s (%s) is waited for by %s%s: %s.", l.Name(), l.Trust, join.Count(l.Count(), "goroutine"), l.Age(), l.Sites())
 	fmt.Fprintf(&b, "\n\nIts holder seems to be %s, because it %s. It is %s: %s.", s.Label(h.G), signWords(h.Sign, s, h.Frame), s.Kind, s.Path())
 	if l.Blocked > l.Count() {
 		fmt.Fprintf(&b, "\n\nWith those that wait for locks which in turn their holders cannot release, %d goroutines are blocked.", l.Blocked)

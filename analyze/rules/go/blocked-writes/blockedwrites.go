@@ -40,7 +40,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 	for _, d := range join.WaitsOf(p).Dumps {
 		for _, c := range d.Crowds(key) {
 			if c.Count < int64(p.Threshold("many")) && c.Minutes() < int64(p.Threshold("minutes")) {
-				p.Note("%s in %s: needs %g, or %g minutes", join.Plural(c.Count, "blocked writer"), c.First().At(c.First().Top()), p.Threshold("many"), p.Threshold("minutes"))
+				p.Note("%s in %s: needs %g, or %g minutes", join.Count(c.Count, "blocked writer"), c.First().At(c.First().Top()), p.Threshold("many"), p.Threshold("minutes"))
 				continue
 			}
 			report(p, d, c)
@@ -78,7 +78,7 @@ func report(p *analyze.Pass, d *join.WaitDump, c *join.Crowd) {
 	s := c.First()
 	f := d.Finding("network write at "+s.Where(s.Top()), c)
 	f.Severity, f.Confidence = analyze.Medium, analyze.Likely
-	f.Title = fmt.Sprintf("%s%s blocked writing to the network in %s: the peer does not read", join.Plural(c.Count, "goroutine"), d.In(), s.At(s.Top()))
+	f.Title = fmt.Sprintf("%s%s blocked writing to the network in %s: the peer does not read", join.Count(c.Count, "goroutine"), d.In(), s.At(s.Top()))
 	f.Detail = fmt.Sprintf("They wait for room in the socket's send buffer. It is full because the peer has closed its window or the path loses packets; a write without a deadline waits for as long as that lasts. The stack: %s.%s", s.Path(), s.Created())
 	f.Fix = "Set a write deadline, and give each client a bounded queue of its own so that a slow one is dropped instead of waited for."
 	f.Next = append(f.Next, "ss -tnpi > ss_tnpi.txt")

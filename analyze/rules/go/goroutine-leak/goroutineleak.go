@@ -135,7 +135,7 @@ func judge(p *analyze.Pass, d *join.WaitDump, c *crowd) {
 
 func title(d *join.WaitDump, c *crowd, before int64, grown bool) string {
 	s := c.stacks[0]
-	t := fmt.Sprintf("Goroutine leak%s: %s wait %s in %s", d.In(), join.Plural(c.count, "goroutine"), strings.TrimPrefix(s.Kind.String(), "waiting "), s.At(s.Top()))
+	t := fmt.Sprintf("Goroutine leak%s: %s wait %s in %s", d.In(), join.Count(c.count, "goroutine"), strings.TrimPrefix(s.Kind.String(), "waiting "), s.At(s.Top()))
 	if grown {
 		t += fmt.Sprintf(", %d more than in the earlier dump", s.Count-before)
 	}
@@ -150,7 +150,7 @@ func detail(d *join.WaitDump, c *crowd, before int64, grown bool) string {
 		fmt.Fprintf(&b, " They were started %s.", strings.TrimSpace(at))
 	}
 	if m := s.Minutes(); m > 0 {
-		fmt.Fprintf(&b, " The oldest waits for at least %s.", join.Plural(m, "minute"))
+		fmt.Fprintf(&b, " The oldest waits for at least %s.", join.Count(m, "minute"))
 	}
 	if grown {
 		fmt.Fprintf(&b, "\n\nThe earlier dump has %d of them.", before)

@@ -36,7 +36,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 	for _, d := range join.WaitsOf(p).Dumps {
 		for _, l := range d.Locks {
 			if l.Verdict() == join.LockBusy && len(l.Live) > 0 {
-				p.Note("%s: %s waits, but %s works under it: contention", l.Name(), join.Plural(l.Count(), "goroutine"), l.Live[0].Stack.At(l.Live[0].Frame))
+				p.Note("%s: %s waits, but %s works under it: contention", l.Name(), join.Count(l.Count(), "goroutine"), l.Live[0].Stack.At(l.Live[0].Frame))
 			}
 		}
 		for _, group := range d.ShapesOf(join.LockLeaked) {
@@ -99,18 +99,18 @@ func title(d *join.WaitDump, l *join.Lock, group []*join.Lock, blocked int64) st
 	if !d.Complete() {
 		what = "and this form of dump does not show who holds it"
 	}
-	return fmt.Sprintf("%s%s %s for the %s%s, %s", join.Plural(blocked, "goroutine"), d.In(), verb, l.Name(), join.MoreLocks(group), what)
+	return fmt.Sprintf("%s%s %s for the %s%s, %s", join.Count(blocked, "goroutine"), d.In(), verb, l.Name(), join.MoreLocks(group), what)
 }
 
 func detail(d *join.WaitDump, l *join.Lock, group []*join.Lock) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "The %s (%s) is waited for by %s%s: %s.", l.Name(), l.Trust, join.Plural(l.Count(), "goroutine"), l.Age(), l.Sites())
+	fmt.Fprintf(&b, "The %s (%s) is waited for by %s%s: %s.", l.Name(), l.Trust, join.Count(l.Count(), "goroutine"), l.Age(), l.Sites())
 	if !d.Complete() {
 		fmt.Fprintf(&b, "\n\nIt may be leaked, in a deadlock, or held by a goroutine that is blocked: addresses and single goroutines would tell, and this dump has none.")
 		return b.String()
 	}
 	fmt.Fprintf(&b, "\n\nNo holder was found among %s: nobody else has a pointer to its object on a stack, nobody works in %s, and no other lock is involved, so this is no cycle. "+
-		"A path that returned or panicked between Lock and Unlock leaves a lock behind like this.", join.Plural(d.Total, "goroutine"), join.ShortFunc(l.Type))
+		"A path that returned or panicked between Lock and Unlock leaves a lock behind like this.", join.Count(d.Total, "goroutine"), join.ShortFunc(l.Type))
 	switch {
 	case l.HeldForWriting() && l.Writers() == 0:
 		fmt.Fprintf(&b, "\n\nAll that wait want to read. Readers wait only for a writer, so a function that takes the write lock left it behind; the readers in this dump did not.")
@@ -122,7 +122,7 @@ func detail(d *join.WaitDump, l *join.Lock, group []*join.Lock) string {
 	}
 	if n := len(l.Unlikely); n > 0 {
 		u := l.Unlikely[0]
-		fmt.Fprintf(&b, "\n\n%s of the same type rest elsewhere (%s, %s) and were not taken for holders.", join.Plural(int64(n), "goroutine"), u.Stack.At(u.Frame), u.Stack.Kind)
+		fmt.Fprintf(&b, "\n\n%s of the same type rest elsewhere (%s, %s) and were not taken for holders.", join.Count(n, "goroutine"), u.Stack.At(u.Frame), u.Stack.Kind)
 	}
 	return b.String()
 }

@@ -102,7 +102,7 @@ func reportTwice(p *analyze.Pass, d *join.WaitDump, l *join.Lock) {
 		Subject:  l.Name() + d.In(),
 		Severity: analyze.High, Confidence: analyze.Possible,
 		Title: fmt.Sprintf("Deadlock%s by the order of locks: %s wait for a second lock in %s, each with a first one that others wait for in the same function; %s blocked",
-			d.In(), join.Plural(s.Count, "goroutine"), s.At(s.Site), blocked(l.Blocked)),
+			d.In(), join.Count(s.Count, "goroutine"), s.At(s.Site), blocked(l.Blocked)),
 		Detail: fmt.Sprintf("%s waits for a lock at more than one line: %s. Whoever waits at the later line has passed the earlier one and seems to hold a lock of the same kind. "+
 			"Two or more that stand there, each with one lock and waiting for another's, block each other when they take the locks in opposite order. The dump prints no addresses, so holding is inferred from the lines alone; a lock that was leaked in the same function looks similar.", s.Func(s.Site), l.Sites()),
 		Evidence: slices.Concat([]analyze.Evidence{s.Cite(s.First(), s.Site, "waiting for the second lock in %s, one of %d with this stack", s.At(s.Site), s.Count)}, l.WaiterEvidence(2), d.Link(), l.SupportOf()),

@@ -64,7 +64,7 @@ func report(p *analyze.Pass, d *join.WaitDump, c *join.Crowd) {
 	if c.Count >= int64(p.Threshold("many")) {
 		f.Severity = analyze.Medium
 	}
-	f.Title = fmt.Sprintf("%s%s in a system call or C function for at least %s in %s", are(c.Count), d.In(), join.Plural(c.Minutes(), "minute"), s.At(s.Top()))
+	f.Title = fmt.Sprintf("%s%s in a system call or C function for at least %s in %s", are(c.Count), d.In(), join.Count(c.Minutes(), "minute"), s.At(s.Top()))
 	call := "the kernel"
 	if s.Has("runtime.cgocall") || strings.Contains(s.Frames[s.Top()].Func, "._Cfunc_") {
 		call = "C code"

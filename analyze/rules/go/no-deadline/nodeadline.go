@@ -78,11 +78,11 @@ func run(_ context.Context, p *analyze.Pass) error {
 		for _, c := range d.Crowds(key) {
 			crowd := c.Count >= int64(p.Threshold("crowd")) && c.Minutes() >= 1
 			if !crowd && (c.Count < int64(p.Threshold("many")) || c.Minutes() < int64(p.Threshold("minutes"))) {
-				p.Note("%s in %s for %d minutes: needs %g for %g minutes", join.Plural(c.Count, "client call"), c.First().At(c.First().Top()), c.Minutes(), p.Threshold("many"), p.Threshold("minutes"))
+				p.Note("%s in %s for %d minutes: needs %g for %g minutes", join.Count(c.Count, "client call"), c.First().At(c.First().Top()), c.Minutes(), p.Threshold("many"), p.Threshold("minutes"))
 				continue
 			}
 			if 2*timers > c.Count && c.First().Has("net/http.send") {
-				p.Note("%s in %s: %d of them have the timer of a client timeout", join.Plural(c.Count, "client call"), c.First().At(c.First().Top()), timers)
+				p.Note("%s in %s: %d of them have the timer of a client timeout", join.Count(c.Count, "client call"), c.First().At(c.First().Top()), timers)
 				continue
 			}
 			report(p, d, c)
@@ -174,7 +174,7 @@ func report(p *analyze.Pass, d *join.WaitDump, c *join.Crowd) {
 	if c.Count >= int64(p.Threshold("crowd")) {
 		f.Severity = analyze.High
 	}
-	f.Title = fmt.Sprintf("%s%s have waited for %s for up to %s, without a deadline, in %s", join.Plural(c.Count, "goroutine"), d.In(), what(s), join.Plural(c.Minutes(), "minute"), s.At(caller(s)))
+	f.Title = fmt.Sprintf("%s%s have waited for %s for up to %s, without a deadline, in %s", join.Count(c.Count, "goroutine"), d.In(), what(s), join.Count(c.Minutes(), "minute"), s.At(caller(s)))
 	f.Detail = fmt.Sprintf("The call has no deadline that would end it: the peer accepted the request, or the connection died silently, and nobody noticed. The stack: %s.%s", s.Path(), s.Created())
 	f.Fix = fmt.Sprintf("Pass a context with a deadline in %s, or set the client's timeout; turn on keep-alive on the connection.", s.Func(caller(s)))
 	if to, n, all := remote(d, p); to != nil && float64(n) >= p.Threshold("share")*float64(all) {

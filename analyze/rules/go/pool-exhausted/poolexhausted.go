@@ -56,7 +56,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 	for _, d := range join.WaitsOf(p).Dumps {
 		for _, c := range d.Crowds(what) {
 			if c.Count < int64(p.Threshold("many")) {
-				p.Note("%s for %s, needs %g", join.Plural(c.Count, "waiter"), what(c.First()), p.Threshold("many"))
+				p.Note("%s for %s, needs %g", join.Count(c.Count, "waiter"), what(c.First()), p.Threshold("many"))
 				continue
 			}
 			report(p, d, c)
@@ -92,7 +92,7 @@ func report(p *analyze.Pass, d *join.WaitDump, c *join.Crowd) {
 		// A burst of a moment looks the same.
 		f.Severity, f.Confidence = analyze.Low, analyze.Possible
 	}
-	f.Title = fmt.Sprintf("%s%s wait for %s: all of them are taken", join.Plural(c.Count, "goroutine"), d.In(), what(s))
+	f.Title = fmt.Sprintf("%s%s wait for %s: all of them are taken", join.Count(c.Count, "goroutine"), d.In(), what(s))
 	f.Detail = fmt.Sprintf("They queue in %s. %s The stack: %s.", s.Func(s.Site), users(d, s), s.Path())
 	f.Fix = "Find who keeps the slots: rows and transactions that are not closed, an Acquire without Release on an error path, a slow call while holding one. Then size the pool, and give Acquire a deadline."
 	p.Report(f)
@@ -113,5 +113,5 @@ func users(d *join.WaitDump, s *join.Stack) string {
 	if n == 0 {
 		return "No goroutine of the dump is inside the library otherwise: whoever has the slots has returned without giving them back, or keeps them while doing something else."
 	}
-	return fmt.Sprintf("%s are inside the library and have slots: %s.", join.Plural(n, "goroutine"), join.List(out, 4))
+	return fmt.Sprintf("%s are inside the library and have slots: %s.", join.Count(n, "goroutine"), join.List(out, 4))
 }

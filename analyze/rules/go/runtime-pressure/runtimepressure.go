@@ -81,7 +81,7 @@ func report(p *analyze.Pass, d *join.WaitDump, c *join.Crowd, doing, why, fix, n
 	if before, ok := d.Grown(s); ok && before > 1 {
 		f.Severity, f.Confidence = analyze.Medium, analyze.Likely
 	}
-	f.Title = fmt.Sprintf("%s%s are %s", join.Plural(c.Count, "goroutine"), d.In(), doing)
+	f.Title = fmt.Sprintf("%s%s are %s", join.Count(c.Count, "goroutine"), d.In(), doing)
 	f.Detail = fmt.Sprintf("Of %d goroutines %d are %s, most in %s: %s.", d.Total, c.Count, doing, s.At(s.Top()), why)
 	f.Fix = fix
 	f.Next = append(f.Next, next)

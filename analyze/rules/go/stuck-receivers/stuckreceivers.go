@@ -99,7 +99,7 @@ func title(d *join.WaitDump, u *join.Suspect, score int) string {
 	who := s.Label(s.First())
 	verb := "waits"
 	if s.Count > 1 {
-		who, verb = join.Plural(s.Count, "goroutine"), "wait"
+		who, verb = join.Count(s.Count, "goroutine"), "wait"
 	}
 	what := map[join.WaitKind]string{
 		join.WaitRecv: "to receive", join.WaitSelect: "in a select", join.WaitCond: "for a Cond to be signalled",

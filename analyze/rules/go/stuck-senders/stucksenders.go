@@ -39,7 +39,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 		for _, s := range d.Sends {
 			if s.Consumer != nil {
 				c := s.Consumer
-				p.Note("%s at %s: %s should receive and waits for something else: see go/stuck-receivers", join.Plural(s.Count, "sender"), s.Stacks[0].At(s.Stacks[0].Top()), c.At(c.Top()))
+				p.Note("%s at %s: %s should receive and waits for something else: see go/stuck-receivers", join.Count(s.Count, "sender"), s.Stacks[0].At(s.Stacks[0].Top()), c.At(c.Top()))
 				continue
 			}
 			report(p, d, s)
@@ -111,7 +111,7 @@ func title(d *join.WaitDump, send *join.Send, before int64, grown bool) string {
 	if send.Live != nil && !send.Leaked && !grown {
 		who = "behind a consumer that may be slow"
 	}
-	t := fmt.Sprintf("%s%s %s blocked in chan send in %s, %s", join.Plural(send.Count, "goroutine"), d.In(), verb, s.At(s.Top()), who)
+	t := fmt.Sprintf("%s%s %s blocked in chan send in %s, %s", join.Count(send.Count, "goroutine"), d.In(), verb, s.At(s.Top()), who)
 	if grown {
 		t += fmt.Sprintf("; %d more than in the earlier dump", send.Count-before)
 	}
@@ -122,7 +122,7 @@ func detail(d *join.WaitDump, send *join.Send, before int64, grown bool) string 
 	var b strings.Builder
 	s := send.Stacks[0]
 	g := s.First()
-	fmt.Fprintf(&b, "%s of %d in the dump are blocked in chan send in %s%s. A send on a channel without room waits until somebody receives; ", join.Plural(send.Count, "goroutine"), d.Total, s.At(s.Top()), aged(s))
+	fmt.Fprintf(&b, "%s of %d in the dump are blocked in chan send in %s%s. A send on a channel without room waits until somebody receives; ", join.Count(send.Count, "goroutine"), d.Total, s.At(s.Top()), aged(s))
 	if send.Live == nil {
 		b.WriteString("no goroutine of the dump that has to do with this code receives, works, or could come back to receive. The receiver has returned (a timeout, a cancelled request, an error path, the first of several answers) and the sender cannot leave. Where the channel counts slots (a semaphore, a pool), the same stack means that slots were taken and never given back.")
 	} else {
@@ -146,7 +146,7 @@ func detail(d *join.WaitDump, send *join.Send, before int64, grown bool) string 
 
 func aged(s *join.Stack) string {
 	if m := s.Minutes(); m > 0 {
-		return ", the longest for at least " + join.Plural(m, "minute")
+		return ", the longest for at least " + join.Count(m, "minute")
 	}
 	return ""
 }

@@ -81,7 +81,7 @@ func fill(f *analyze.Finding, d *join.WaitDump, g *join.Group) {
 	s := g.Stack
 	who := s.Label(s.First())
 	if s.Count > 1 {
-		who = join.Plural(s.Count, "goroutine")
+		who = join.Count(s.Count, "goroutine")
 	}
 	f.Subject = "WaitGroup at " + s.Where(s.Top()) + d.In()
 	f.Missing, f.Next = d.Limits(), d.NextDumps()
@@ -109,7 +109,7 @@ func fill(f *analyze.Finding, d *join.WaitDump, g *join.Group) {
 func workers(g *join.Group) string {
 	var out []string
 	for _, w := range g.Workers {
-		out = append(out, fmt.Sprintf("%s %s in %s", join.Plural(w.Count, "goroutine"), w.Kind, w.At(w.Top())))
+		out = append(out, fmt.Sprintf("%s %s in %s", join.Count(w.Count, "goroutine"), w.Kind, w.At(w.Top())))
 	}
 	return join.List(out, 4)
 }

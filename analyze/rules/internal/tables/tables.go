@@ -171,14 +171,6 @@ func Hosts(socks *join.Sockets) []string {
 	return out
 }
 
-// Count is "1 socket" or "12 sockets".
-func Count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 // OwnerRow is the row that names the owner of a socket, else its first row.
 func OwnerRow(k *join.Socket) *fact.Socket {
 	for _, r := range k.Rows {

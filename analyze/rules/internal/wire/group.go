@@ -226,7 +226,7 @@ func (g *Group) Both() string {
 		return ""
 	}
 	return fmt.Sprintf("%s it reset its own connection to %s in the same moment: it is a proxy that gives both halves up, and the service behind it is not at fault.",
-		Count(len(g.Upstream), "time", "times"), g.Upstream[0].Flow.Server())
+		join.Count(len(g.Upstream), "time", "times"), g.Upstream[0].Flow.Server())
 }
 
 // At is evidence at a frame of a conversation.

@@ -39,7 +39,7 @@ func (g *Group) Complaints(p *analyze.Pass, most int) (string, []analyze.Evidenc
 	}
 	var words []string
 	for _, k := range order {
-		words = append(words, fmt.Sprintf("%s in %s", Count(counts[k], k.errno+" line", k.errno+" lines"), k.log))
+		words = append(words, fmt.Sprintf("%s in %s", join.Count(counts[k], k.errno+" line", k.errno+" lines"), k.log))
 	}
 	return strings.Join(words, ", "), ev
 }
@@ -100,14 +100,6 @@ func (g *Group) Clients(most int) string {
 		text += fmt.Sprintf(" and %d more", n)
 	}
 	return text
-}
-
-// Count is "1 flow" or "3 flows".
-func Count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 // Statement is a line in which a service says where it listens.
@@ -269,9 +261,9 @@ func (g *Group) PID() string {
 // Share is "6 of 60 connections".
 func (g *Group) Share() string {
 	if g.Server == nil || len(g.Server.Flows) < len(g.Cases) {
-		return Count(len(g.Cases), "connection", "connections")
+		return join.Count(len(g.Cases), "connection", "connections")
 	}
-	return fmt.Sprintf("%d of %s", len(g.Cases), Count(len(g.Server.Flows), "connection", "connections"))
+	return fmt.Sprintf("%d of %s", len(g.Cases), join.Count(len(g.Server.Flows), "connection", "connections"))
 }
 
 // Timer is what a timer that was measured at d was set to. Timers fire late, by up

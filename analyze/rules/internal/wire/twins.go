@@ -177,7 +177,7 @@ func (g *Group) Confirmed() string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s, captured nearer to %s, shows %d of %s too: no device between the two captures made them.", by, g.End.Addr.Addr(), n, Count(len(g.Cases), "RST", "RSTs"))
+	return fmt.Sprintf("%s, captured nearer to %s, shows %d of %s too: no device between the two captures made them.", by, g.End.Addr.Addr(), n, join.Count(len(g.Cases), "RST", "RSTs"))
 }
 
 // confirming cites the first RST in a capture nearer to the culprit.

@@ -189,7 +189,7 @@ func report(p *analyze.Pass, c *complaint) {
 		}
 		f.Evidence = append(f.Evidence, clocks.Date(analyze.Cite(e.At, "%s", note), e.Time))
 	}
-	n := wire.Count(c.lines(), "line", "lines")
+	n := join.Count(c.lines(), "line", "lines")
 	switch {
 	case c.left:
 		early(c, &f, n)
@@ -276,7 +276,7 @@ func explained(c *complaint, f *analyze.Finding, n string) {
 	for _, m := range c.matches {
 		frames[m.Case] = true
 	}
-	f.Detail = fmt.Sprintf("%s\n\n%s tied to %d of the %s that the capture shows (%s).", means(c.errno), n, len(frames), wire.Count(len(g.Cases), "conversation", "conversations"), c.matches[0].By)
+	f.Detail = fmt.Sprintf("%s\n\n%s tied to %d of the %s that the capture shows (%s).", means(c.errno), n, len(frames), join.Count(len(g.Cases), "conversation", "conversations"), c.matches[0].By)
 	f.Fix = "Act on the cause, not on this log: the writer only reports it."
 }
 

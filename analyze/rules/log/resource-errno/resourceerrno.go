@@ -106,7 +106,7 @@ func report(p *analyze.Pass, t *trouble) {
 	if d := f.To.Sub(f.From); t.lines > 1 && d > 0 {
 		rate = fmt.Sprintf(" in %v", wire.Round(d))
 	}
-	detail := []string{r.means, fmt.Sprintf("%s%s.", wire.Count(t.lines, "line", "lines"), rate)}
+	detail := []string{r.means, fmt.Sprintf("%s%s.", join.Count(t.lines, "line", "lines"), rate)}
 	f.Evidence = append(f.Evidence, clocks.Date(analyze.Cite(first.At, "the first %s: %s", t.errno, first.Text), first.Time))
 	if last != first {
 		f.Evidence = append(f.Evidence, clocks.Date(analyze.Cite(last.At, "the last: %s", last.Text), last.Time))

@@ -136,7 +136,7 @@ func judge(p *analyze.Pass, u *usage) {
 	n := float64(u.open())
 	if u.limit != nil && u.limit.Soft.Known {
 		share := n / float64(max(u.limit.Soft.V, 1))
-		p.Note("%s: %d of %d descriptors (%.0f%%), EMFILE in %s", u.proc, u.open(), u.limit.Soft.V, 100*share, tables.Count(len(u.errors), "log line"))
+		p.Note("%s: %d of %d descriptors (%.0f%%), EMFILE in %s", u.proc, u.open(), u.limit.Soft.V, 100*share, join.Count(len(u.errors), "log line"))
 		switch {
 		case len(u.errors) > 0:
 			report(p, u, int(u.limit.Soft.V), analyze.High, analyze.Confirmed)
@@ -175,7 +175,7 @@ func report(p *analyze.Pass, u *usage, limit int, sev analyze.Severity, conf ana
 	f.Detail = u.kinds()
 	clocks := join.ClocksOf(p)
 	if n := len(u.errors); n > 0 {
-		f.Evidence = append(f.Evidence, clocks.Date(analyze.Cite(u.errors[0].At, "the first of %s: no descriptor is left", tables.Count(n, "log line")), u.errors[0].Time))
+		f.Evidence = append(f.Evidence, clocks.Date(analyze.Cite(u.errors[0].At, "the first of %s: no descriptor is left", join.Count(n, "log line")), u.errors[0].Time))
 		f.From, _, _ = clocks.UTC(u.errors[0].At.Artifact, u.errors[0].Time)
 		f.To, _, _ = clocks.UTC(u.errors[n-1].At.Artifact, u.errors[n-1].Time)
 	}
@@ -190,7 +190,7 @@ func report(p *analyze.Pass, u *usage, limit int, sev analyze.Severity, conf ana
 		}
 	}
 	if !u.row.IsZero() {
-		f.Evidence = append(f.Evidence, analyze.Cite(u.row, "one of %s", tables.Count(u.open(), "open descriptor")))
+		f.Evidence = append(f.Evidence, analyze.Cite(u.row, "one of %s", join.Count(u.open(), "open descriptor")))
 	}
 	if len(u.fds) == 0 {
 		f.Next = append(f.Next, fmt.Sprintf("lsof -nP -p %d > lsof_%d.txt", u.proc.PID, u.proc.PID))
@@ -201,7 +201,7 @@ func report(p *analyze.Pass, u *usage, limit int, sev analyze.Severity, conf ana
 // kinds says what is open.
 func (u *usage) kinds() string {
 	if len(u.fds) == 0 {
-		return fmt.Sprintf("The socket tables show %s of it; other files are not counted there.", tables.Count(len(u.sockets), "socket"))
+		return fmt.Sprintf("The socket tables show %s of it; other files are not counted there.", join.Count(len(u.sockets), "socket"))
 	}
 	type kind struct {
 		name string
@@ -216,5 +216,5 @@ func (u *usage) kinds() string {
 	for _, k := range list[:min(len(list), 5)] {
 		parts = append(parts, fmt.Sprintf("%d %s", k.n, k.name))
 	}
-	return fmt.Sprintf("Of %s, by type: %s.", tables.Count(len(u.fds), "open descriptor"), strings.Join(parts, ", "))
+	return fmt.Sprintf("Of %s, by type: %s.", join.Count(len(u.fds), "open descriptor"), strings.Join(parts, ", "))
 }

@@ -70,7 +70,7 @@ func finding(d *join.WaitDump, what string) analyze.Finding {
 	return analyze.Finding{
 		Subject:  string(d.Meta.At.Artifact) + " (" + what + ")",
 		Severity: analyze.Info, Confidence: analyze.Confirmed,
-		Evidence: []analyze.Evidence{analyze.Cite(d.Meta.At, "%s dump, %s", d.Meta.Form, join.Plural(d.Total, "goroutine"))},
+		Evidence: []analyze.Evidence{analyze.Cite(d.Meta.At, "%s dump, %s", d.Meta.Form, join.Count(d.Total, "goroutine"))},
 		Entities: d.Entities(),
 	}
 }

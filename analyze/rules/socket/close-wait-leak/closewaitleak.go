@@ -70,7 +70,7 @@ type leak struct {
 // who is the owner in a sentence, with the number of its fellow workers.
 func (l *leak) who() string {
 	if n := len(l.workers); n > 0 {
-		return fmt.Sprintf("%s with %s", l.Who(), tables.Count(n, "more worker"))
+		return fmt.Sprintf("%s with %s", l.Who(), join.Count(n, "more worker"))
 	}
 	return l.Who()
 }
@@ -231,7 +231,7 @@ func report(p *analyze.Pass, l *leak) {
 	}
 	f := analyze.Finding{
 		Subject:    l.Subject(join.HostsOf(p)),
-		Title:      fmt.Sprintf("%s does not close its connections: %s %s are in CLOSE_WAIT, closed by the peer only", tables.Sentence(l.who()), tables.Count(n, "socket"), where),
+		Title:      fmt.Sprintf("%s does not close its connections: %s %s are in CLOSE_WAIT, closed by the peer only", tables.Sentence(l.who()), join.Count(n, "socket"), where),
 		Severity:   analyze.Low,
 		Confidence: analyze.Possible,
 		Entities:   l.Entities(),

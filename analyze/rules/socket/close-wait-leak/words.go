@@ -15,7 +15,7 @@ func (l *leak) detail() string {
 	n := len(l.Sockets)
 	b := &strings.Builder{}
 	fmt.Fprintf(b, "The kernel holds a connection in CLOSE_WAIT from the peer's FIN until the local program calls close. No timer ends the state: only the program can. "+
-		"%d of %s %s are in it.", n, tables.Count(l.total, "socket"), l.ofWhom())
+		"%d of %s %s are in it.", n, join.Count(l.total, "socket"), l.ofWhom())
 	var parts []string
 	if l.eof > 0 {
 		parts = append(parts, fmt.Sprintf("%d have an empty receive queue, so the program saw the end of the stream and did not close", l.eof))
@@ -39,7 +39,7 @@ func (l *leak) detail() string {
 		fmt.Fprintf(b, "\n\n%d of the same connections were in CLOSE_WAIT in the earlier sample %s already.", len(l.persisting), l.earlier.Meta.At.Artifact)
 	}
 	if len(l.flows) > 0 {
-		fmt.Fprintf(b, "\n\nThe capture shows %s in which the client's FIN was never answered by one of the server.", tables.Count(len(l.flows), "conversation"))
+		fmt.Fprintf(b, "\n\nThe capture shows %s in which the client's FIN was never answered by one of the server.", join.Count(len(l.flows), "conversation"))
 	}
 	if g := l.grown; g != nil {
 		fmt.Fprintf(b, "\n\n%s rose from %g to %g in %d observations (%s).", g.Name, g.Start, g.End, g.Points, g.FirstAt.Artifact)
@@ -81,7 +81,7 @@ func (l *leak) evidence(p *analyze.Pass) []analyze.Evidence {
 	for i, k := range l.Sockets[:min(len(l.Sockets), maxExamples)] {
 		note := fmt.Sprintf("%s in CLOSE_WAIT", k)
 		if i == 0 {
-			note = fmt.Sprintf("one of %s in CLOSE_WAIT: %s", tables.Count(len(l.Sockets), "socket"), k)
+			note = fmt.Sprintf("one of %s in CLOSE_WAIT: %s", join.Count(len(l.Sockets), "socket"), k)
 		}
 		out = append(out, tables.CiteIn(l.table, k, "%s", note))
 	}
@@ -149,11 +149,11 @@ func peers(p *analyze.Pass, socks *join.Sockets, t *join.Table) {
 		}
 		p.Report(analyze.Finding{
 			Subject:    "peer " + far.String(),
-			Title:      fmt.Sprintf("The peer %s does not close: %s of %s wait in FIN_WAIT2 for its end of the close", far, tables.Count(len(waiting), "socket"), g.Who()),
+			Title:      fmt.Sprintf("The peer %s does not close: %s of %s wait in FIN_WAIT2 for its end of the close", far, join.Count(len(waiting), "socket"), g.Who()),
 			Detail:     "The local program has shut its side down and keeps the socket; the peer acknowledged and never sent a FIN of its own. On the peer's host these connections are in CLOSE_WAIT.",
 			Severity:   analyze.Medium,
 			Confidence: analyze.Possible,
-			Evidence:   []analyze.Evidence{tables.CiteIn(t, waiting[0], "one of %s in FIN_WAIT2 with an owner: %s", tables.Count(len(waiting), "socket"), waiting[0])},
+			Evidence:   []analyze.Evidence{tables.CiteIn(t, waiting[0], "one of %s in FIN_WAIT2 with an owner: %s", join.Count(len(waiting), "socket"), waiting[0])},
 			Missing:    []string{"the socket table of the peer's host"},
 			Fix:        "Close the connection in the program at " + far.String() + " when reading ends.",
 			Next:       []string{fmt.Sprintf("on the host of %s: ss -tanp state close-wait '( sport = :%d )'", far.Addr(), far.Port())},

@@ -49,17 +49,17 @@ func (l *leak) title(v verdict) string {
 	who := tables.Sentence(l.Who())
 	if v.oneWay {
 		return fmt.Sprintf("%s keeps %s to %s in ESTABLISHED for %s: the backend side is not closed when a client leaves",
-			who, tables.Count(l.silent, "silent connection"), l.Service, clients(l.fronts))
+			who, join.Count(l.silent, "silent connection"), l.Service, clients(l.fronts))
 	}
 	if v.otherWay {
 		return fmt.Sprintf("%s keeps %s on %s in ESTABLISHED and has only %d to its backend %s: the client side is not closed when the backend ends",
-			who, tables.Count(l.quiet, "client connection"), l.Service, l.backs, l.backend.Service)
+			who, join.Count(l.quiet, "client connection"), l.Service, l.backs, l.backend.Service)
 	}
 	where := "with clients of " + l.Service.String()
 	if l.Client {
 		where = "to " + l.Service.String()
 	}
-	return fmt.Sprintf("%s holds %s %s in ESTABLISHED that nothing would ever end", who, tables.Count(l.silent, "silent connection"), where)
+	return fmt.Sprintf("%s holds %s %s in ESTABLISHED that nothing would ever end", who, join.Count(l.silent, "silent connection"), where)
 }
 
 func clients(n int) string {
@@ -74,10 +74,10 @@ func (l *leak) detail(v verdict) string {
 	if v.otherWay {
 		fmt.Fprintf(b, "%d of %s on %s are ESTABLISHED (ESTAB) with empty queues, and their number rises. For these there are only %d to the backend %s. "+
 			"A proxy needs about one connection to the backend for each client; clients beyond that wait for something that is over: the teardown works in one direction only.",
-			l.quiet, tables.Count(len(l.Sockets), "connection"), l.Service, l.backs, l.backend.Service)
+			l.quiet, join.Count(len(l.Sockets), "connection"), l.Service, l.backs, l.backend.Service)
 		return b.String() + l.growthWords()
 	}
-	fmt.Fprintf(b, "%d of %s with %s are ESTABLISHED (ESTAB) with empty queues", l.silent, tables.Count(len(l.Sockets), "connection"), l.Service)
+	fmt.Fprintf(b, "%d of %s with %s are ESTABLISHED (ESTAB) with empty queues", l.silent, join.Count(len(l.Sockets), "connection"), l.Service)
 	if l.timersKnown {
 		fmt.Fprintf(b, " and no timer: nothing is outstanding and keepalive is off, so the kernel will never notice that nobody is behind them; %d have a timer. "+
 			"The system's keepalive settings mean nothing until the program turns SO_KEEPALIVE on.", l.timed)

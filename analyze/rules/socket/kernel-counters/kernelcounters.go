@@ -188,6 +188,6 @@ func single(p *analyze.Pass, h *join.Hosts, host string, s *sample) {
 	if len(names) == 0 {
 		return
 	}
-	f.Title = fmt.Sprintf("Since boot, %s of the network stack %s trouble: %s", tables.Count(len(names), "counter"), tables.Verb(len(names), "show"), strings.Join(names, ", "))
+	f.Title = fmt.Sprintf("Since boot, %s of the network stack %s trouble: %s", join.Count(len(names), "counter"), tables.Verb(len(names), "show"), strings.Join(names, ", "))
 	p.Report(f)
 }

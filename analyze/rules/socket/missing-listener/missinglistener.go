@@ -86,7 +86,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 		p.Skip("no table shows all listeners of the hosts that should have them", "ss -tlnp > ss_tlnp.txt")
 		return nil
 	}
-	p.Note("%s of %s looked for in the tables", tables.Count(judged, "expected listener"), tables.Count(len(list), "one"))
+	p.Note("%s of %s looked for in the tables", join.Count(judged, "expected listener"), join.Count(len(list), "one"))
 	return nil
 }
 
@@ -212,7 +212,7 @@ func (w wanted) processes(p *analyze.Pass, host string, f *analyze.Finding) stri
 	}
 	switch {
 	case running > 0:
-		return fmt.Sprintf("%s of %s still runs, but does not listen.", tables.Sentence(tables.Count(running, "process")), w.program)
+		return fmt.Sprintf("%s of %s still runs, but does not listen.", tables.Sentence(join.Count(running, "process")), w.program)
 	case complete:
 		f.Confidence = analyze.Confirmed
 		return fmt.Sprintf("No process of %s is in the process table either%s.", w.program, map[bool]string{true: "; one that other artifacts name is gone"}[gone > 0])

@@ -162,7 +162,7 @@ func (c *conflict) settle(p *analyze.Pass, socks *join.Sockets) bool {
 		}
 	}
 	if c.listener == nil {
-		p.Note("port %d: %s with EADDRINUSE, but no table shows a listener on it", c.port, tables.Count(len(c.events), "log line"))
+		p.Note("port %d: %s with EADDRINUSE, but no table shows a listener on it", c.port, join.Count(len(c.events), "log line"))
 		return false
 	}
 	c.owner = c.listener.Owner()

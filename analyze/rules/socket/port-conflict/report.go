@@ -101,7 +101,7 @@ func report(p *analyze.Pass, c *conflict) {
 
 func (c *conflict) detail(p *analyze.Pass) string {
 	b := &strings.Builder{}
-	fmt.Fprintf(b, "%s %s EADDRINUSE (address already in use) for %s.", tables.Count(len(c.events), "log line"), tables.Verb(len(c.events), "report"), c.want)
+	fmt.Fprintf(b, "%s %s EADDRINUSE (address already in use) for %s.", join.Count(len(c.events), "log line"), tables.Verb(len(c.events), "report"), c.want)
 	switch {
 	case c.owner == nil:
 		fmt.Fprintf(b, " The table shows a listener on %s without naming its owner.", c.listener.Local)

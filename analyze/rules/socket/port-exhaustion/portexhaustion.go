@@ -150,7 +150,7 @@ func judge(p *analyze.Pass, u *ports, r portRange) {
 	}
 	share := float64(len(u.used)) / r.size
 	if share >= 0.05 || len(failed) > 0 {
-		p.Note("%s to %s: %d of %.0f local ports (%.0f%%), EADDRNOTAVAIL in %s", u.source, u.dest, len(u.used), r.size, 100*share, tables.Count(len(failed), "log line"))
+		p.Note("%s to %s: %d of %.0f local ports (%.0f%%), EADDRNOTAVAIL in %s", u.source, u.dest, len(u.used), r.size, 100*share, join.Count(len(failed), "log line"))
 	}
 	switch {
 	case len(failed) > 0 && share >= p.Threshold("with_error"):
@@ -259,7 +259,7 @@ func detail(u *ports, r portRange, share float64, failed []*fact.LogEvent, state
 			"can make only so many a minute to one destination as it has local ports; the server is not at fault.")
 	}
 	if len(failed) > 0 {
-		fmt.Fprintf(b, "\n\n%s %s EADDRNOTAVAIL for this destination: connect found no free local port.", tables.Count(len(failed), "log line"), tables.Verb(len(failed), "report"))
+		fmt.Fprintf(b, "\n\n%s %s EADDRNOTAVAIL for this destination: connect found no free local port.", join.Count(len(failed), "log line"), tables.Verb(len(failed), "report"))
 	}
 	return b.String()
 }
@@ -268,7 +268,7 @@ func evidence(p *analyze.Pass, u *ports, r portRange, failed []*fact.LogEvent, s
 	var out []analyze.Evidence
 	clocks := join.ClocksOf(p)
 	if len(failed) > 0 {
-		out = append(out, clocks.Date(analyze.Cite(failed[0].At, "the first of %s: no local port is left for %s", tables.Count(len(failed), "such line"), u.dest), failed[0].Time))
+		out = append(out, clocks.Date(analyze.Cite(failed[0].At, "the first of %s: no local port is left for %s", join.Count(len(failed), "such line"), u.dest), failed[0].Time))
 	}
 	if k := u.first[state]; k != nil {
 		out = append(out, tables.CiteIn(u.table, k, "one of %d in %s: %s", u.states[state], state, k))

@@ -179,7 +179,7 @@ func report(p *analyze.Pass, s *stuck) {
 		Severity:   analyze.Medium,
 		Confidence: analyze.Likely,
 		Title: fmt.Sprintf("%s cannot get rid of what it sends to %s: %d bytes wait in the send queues of %s",
-			tables.Sentence(who), peerName(s), s.bytes, tables.Count(len(all), "connection")),
+			tables.Sentence(who), peerName(s), s.bytes, join.Count(len(all), "connection")),
 		Entities: []analyze.Entity{join.Endpoint(s.Host, peer)},
 	}
 	if s.Owner != nil {

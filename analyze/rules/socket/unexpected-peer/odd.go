@@ -9,7 +9,6 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
-	"github.com/culprit-dev/culprit/analyze/rules/internal/tables"
 )
 
 // odd finds, without an inventory, peers of a service that a log announces with
@@ -90,9 +89,9 @@ func reportOdd(p *analyze.Pass, s *service, members []*member) {
 	n, d := len(members), members[0].differs[0]
 	f := analyze.Finding{
 		Subject: join.HostsOf(p).Prefix(s.host) + names(members),
-		Title:   fmt.Sprintf("A log announces %s of %s, %s, with %s", tables.Count(n, "peer"), s.at, names(members), d.words()),
+		Title:   fmt.Sprintf("A log announces %s of %s, %s, with %s", join.Count(n, "peer"), s.at, names(members), d.words()),
 		Detail: fmt.Sprintf("It announces %s of the service with version %s. There is no inventory to say which is right: it is an old instance that was never stopped, or a release on its way.",
-			tables.Count(len(members[0].siblings), "other peer"), d.want),
+			join.Count(len(members[0].siblings), "other peer"), d.want),
 		Severity: analyze.Low, Confidence: analyze.Possible,
 		Missing:  []string{"an inventory, which would say who belongs to the service and in which version"},
 		Fix:      "If no release is under way, take the odd instances out of service.",

@@ -88,7 +88,7 @@ func title(inv *inventory, members []*member) string {
 	}
 	where := members[0].services[0].at.String()
 	if n := len(members[0].services); n > 1 {
-		where += fmt.Sprintf(" and %s", tables.Count(n-1, "other service"))
+		where += fmt.Sprintf(" and %s", join.Count(n-1, "other service"))
 	}
 	retired := "not in the " + inv.source
 	if members[0].retired != nil {
@@ -119,7 +119,7 @@ func detail(inv *inventory, members []*member) string {
 		if m.retired != nil {
 			fmt.Fprintf(b, "; the inventory (%s) lists it as retired.", m.retired.at)
 		} else {
-			fmt.Fprintf(b, ", as do %s of the %[2]s; the %[2]s does not list it.", tables.Count(len(m.siblings), "member"), inv.source)
+			fmt.Fprintf(b, ", as do %s of the %[2]s; the %[2]s does not list it.", join.Count(len(m.siblings), "member"), inv.source)
 		}
 		for _, d := range m.differs {
 			fmt.Fprintf(b, " A log states %s for it where %s %s.", strings.TrimSpace(d.name+" "+d.value), d.source(), d.want)
@@ -128,7 +128,7 @@ func detail(inv *inventory, members []*member) string {
 			fmt.Fprintf(b, " The capture shows %d bytes of payload between it and %s; its siblings exchange %d (median).", m.idle.bytes, m.idle.s.at, m.idle.median)
 		}
 		if n := len(m.troubles); n > 0 {
-			fmt.Fprintf(b, " %s %s about it.", tables.Count(n, "log line"), tables.Verb(n, "complain"))
+			fmt.Fprintf(b, " %s %s about it.", join.Count(n, "log line"), tables.Verb(n, "complain"))
 		}
 	}
 	return b.String()
@@ -144,7 +144,7 @@ func evidence(p *analyze.Pass, inv *inventory, members []*member) []analyze.Evid
 			out = append(out, clocks.Date(analyze.Cite(e.At, "a log announces %s as a member", m.addr), e.Time))
 		}
 		for _, e := range first(m.troubles, 1) {
-			out = append(out, clocks.Date(analyze.Cite(e.At, "the first of %s about %s", tables.Count(len(m.troubles), "complaint"), m.addr), e.Time))
+			out = append(out, clocks.Date(analyze.Cite(e.At, "the first of %s about %s", join.Count(len(m.troubles), "complaint"), m.addr), e.Time))
 		}
 		if m.idle != nil {
 			out = append(out, analyze.Cite(m.idle.flow.Ref(), "%s exchanges %d bytes with %s, its siblings %d", m.addr, m.idle.bytes, m.idle.s.at, m.idle.median))

@@ -80,7 +80,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 func judge(p *analyze.Pass, socks *join.Sockets, t *join.Table) {
 	for _, b := range backlogs(p, socks, t) {
 		many := float64(len(b.sockets)) >= p.Threshold("sockets") && float64(len(b.sockets)) >= p.Threshold("sockets_share")*float64(b.total)
-		p.Note("%s: %s with unread data, %d with much of it, %d of these for long", b.Subject(join.HostsOf(p)), tables.Count(len(b.sockets), "connection"), len(b.full), len(b.stuck))
+		p.Note("%s: %s with unread data, %d with much of it, %d of these for long", b.Subject(join.HostsOf(p)), join.Count(len(b.sockets), "connection"), len(b.full), len(b.stuck))
 		if len(b.stuck) > 0 || many || len(b.full) > 0 {
 			report(p, b, many)
 		}
@@ -169,7 +169,7 @@ func report(p *analyze.Pass, b *backlog, many bool) {
 	}
 	who := b.Who()
 	f.Title = fmt.Sprintf("%s does not read: %d bytes wait in the receive queues of %s, %d of them on %s",
-		tables.Sentence(who), b.bytes, tables.Count(len(b.sockets), "connection"), w.RecvQ.V, b.worst)
+		tables.Sentence(who), b.bytes, join.Count(len(b.sockets), "connection"), w.RecvQ.V, b.worst)
 	f.Detail = fmt.Sprintf("Recv-Q of a connection is what has arrived and the process has not read. The largest is %d bytes on %s", w.RecvQ.V, b.worst)
 	if m := w.Skmem; m != nil && m.Rcvbuf > 0 {
 		f.Detail += fmt.Sprintf(" (%d bytes of memory, of a receive buffer of %d)", m.Rmem, m.Rcvbuf)

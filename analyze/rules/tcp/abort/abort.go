@@ -49,11 +49,11 @@ func run(_ context.Context, p *analyze.Pass) error {
 		}
 	}
 	if left > 0 {
-		p.Note("%s after an orderly end of the connection: no abort", wire.Count(left, "RST", "RSTs"))
+		p.Note("%s after an orderly end of the connection: no abort", join.Count(left, "RST", "RSTs"))
 	}
 	for _, g := range x.Of(wire.Abort) {
 		if g.Death() && !g.ManyDied() {
-			p.Note("%s: %s lost when the service ended: see tcp/refused", g.Subject, wire.Count(len(g.Cases), "connection was", "connections were"))
+			p.Note("%s: %s lost when the service ended: see tcp/refused", g.Subject, join.Count(len(g.Cases), "connection was", "connections were"))
 			continue
 		}
 		report(p, g)
@@ -161,7 +161,7 @@ func mechanism(g *wire.Group, n counts) string {
 	const form = "The RST carries ACK, the window and the options of the live connection, and no FIN of that side came before: a socket was torn down by the process that held it."
 	switch {
 	case g.Death():
-		return wire.Count(len(g.Cases), "connection", "connections") + " ended within a second, and afterwards nobody is accepted any more. This is what a kernel does to the connections of a process that dies: those with unread data get RST at once, the others FIN, and then RST at the next write."
+		return join.Count(len(g.Cases), "connection", "connections") + " ended within a second, and afterwards nobody is accepted any more. This is what a kernel does to the connections of a process that dies: those with unread data get RST at once, the others FIN, and then RST at the next write."
 	case g.FromClients && n.unanswered > 0:
 		return fmt.Sprintf("%s In %d of %d cases the client still waited for an answer: it gave up (a time-out or a cancelled call).", form, n.unanswered, len(g.Cases))
 	case n.unread > 0:

@@ -185,14 +185,14 @@ func report(p *analyze.Pass, q *port) {
 		words, lines := q.resets.Complaints(p, 2)
 		f.Evidence = append(f.Evidence, lines...)
 		detail = append(detail, fmt.Sprintf("%s reset right after the handshake by a kernel without a socket for it: tcp_abort_on_overflow does this. %s Also possible: a firewall that rejects after the handshake.",
-			wire.Count(len(q.resets.Cases), "connection was", "connections were"), wire.Seen(words)))
+			join.Count(len(q.resets.Cases), "connection was", "connections were"), wire.Seen(words)))
 		f.Entities = append(f.Entities, q.resets.Entities()...)
 	}
 	for _, k := range q.orphans[:min(len(q.orphans), 3)] {
 		f.Evidence = append(f.Evidence, k.Cite("established, but no process has accepted it: no inode, no owner"))
 	}
 	if n := len(q.orphans); n > 0 {
-		detail = append(detail, wire.Count(n, "established connection has", "established connections have")+" no inode and no owner: nobody has accepted them.")
+		detail = append(detail, join.Count(n, "established connection has", "established connections have")+" no inode and no owner: nobody has accepted them.")
 	}
 	if counter != nil {
 		f.Evidence = append(f.Evidence, *counter)

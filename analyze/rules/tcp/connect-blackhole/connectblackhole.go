@@ -108,7 +108,7 @@ func report(p *analyze.Pass, h *hole) {
 	n := max(len(h.flows), len(h.sockets))
 	f := analyze.Finding{
 		Subject:    join.HostsOf(p).Prefix(h.host) + h.addr,
-		Title:      fmt.Sprintf("Connection attempts to %s get no answer at all: %s", h.addr, wire.Count(n, "attempt", "attempts")),
+		Title:      fmt.Sprintf("Connection attempts to %s get no answer at all: %s", h.addr, join.Count(n, "attempt", "attempts")),
 		Severity:   analyze.Medium,
 		Confidence: analyze.Likely,
 		Entities:   []analyze.Entity{join.Endpoint(h.host, at), join.Port(h.host, int(at.Port()))},
@@ -150,7 +150,7 @@ func report(p *analyze.Pass, h *hole) {
 	detail := []string{"The same SYN is sent again and again, at growing intervals, and neither SYN-ACK, RST nor an ICMP rejection comes back. A host that is up and reachable answers in one of these ways; silence means that the packets, or the answers, are dropped. Programs wait for their connect time-out (ETIMEDOUT), by default about two minutes."}
 	f.Evidence = append(f.Evidence, lines...)
 	if logged > 0 {
-		detail = append(detail, wire.Count(logged, "log line names", "log lines name")+" the address with ETIMEDOUT.")
+		detail = append(detail, join.Count(logged, "log line names", "log lines name")+" the address with ETIMEDOUT.")
 		f.Confidence = min(f.Confidence+1, analyze.Confirmed)
 	}
 	f.Evidence = append(f.Evidence, unreachable(p, h, &detail)...)

@@ -53,7 +53,7 @@ func report(p *analyze.Pass, s *wire.Server, flows []*fact.Flow, stalls int) {
 		Subject:  join.HostsOf(p).Prefix(s.Host) + s.Addr,
 		Severity: analyze.Low, Confidence: analyze.Likely,
 		From: flows[0].First(), To: flows[0].Last(),
-		Title:    fmt.Sprintf("Small writes on connections to %s wait for a delayed ACK: %d times on %s", s.Addr, stalls, wire.Count(len(flows), "connection", "connections")),
+		Title:    fmt.Sprintf("Small writes on connections to %s wait for a delayed ACK: %d times on %s", s.Addr, stalls, join.Count(len(flows), "connection", "connections")),
 		Entities: end.Entities(),
 		Detail:   "A small segment is sent, nothing happens for about 40 ms (or 200 ms), then comes a bare ACK and at once the next small segment. The sender's Nagle algorithm holds the second write back until the first is acknowledged, and the receiver's kernel delays that acknowledgement because its program has nothing to answer yet.",
 		Fix:      "Write a request in one piece, or set TCP_NODELAY on the sender's socket.",

@@ -122,7 +122,7 @@ func tables(p *analyze.Pass) {
 		t := s.Latest(host)
 		f := analyze.Finding{
 			Subject:    first.Remote.String() + " (" + host + ")",
-			Title:      fmt.Sprintf("%s holds %s to %s that %s does not know", first.Host, wire.Count(len(list), "established connection", "established connections"), first.Remote, host),
+			Title:      fmt.Sprintf("%s holds %s to %s that %s does not know", first.Host, join.Count(len(list), "established connection", "established connections"), first.Remote, host),
 			Severity:   analyze.Medium,
 			Confidence: analyze.Possible,
 			Entities:   []analyze.Entity{join.Endpoint(host, first.Remote)},

@@ -98,7 +98,7 @@ func report(p *analyze.Pass, g *wire.Group) {
 	if t.measured {
 		after = "as soon as they are idle for " + t.words()
 	}
-	f.Title = fmt.Sprintf("%s cuts connections %s %s: %s", g.Who(), how, after, wire.Count(len(g.Cases), "connection", "connections"))
+	f.Title = fmt.Sprintf("%s cuts connections %s %s: %s", g.Who(), how, after, join.Count(len(g.Cases), "connection", "connections"))
 	if n := len(g.Upstream); n > 0 {
 		f.Title += fmt.Sprintf(", and %d of its own to %s", n, g.Upstream[0].Flow.Server())
 	}

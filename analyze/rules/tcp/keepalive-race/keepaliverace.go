@@ -12,6 +12,7 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
 	"github.com/culprit-dev/culprit/analyze/rules/internal/wire"
 )
 
@@ -72,7 +73,7 @@ func report(p *analyze.Pass, g *wire.Group) {
 	}
 	switch {
 	case len(idle) < several:
-		detail = append(detail, fmt.Sprintf("Also possible: the server closed for another reason than its timer; %s is too few to know.", wire.Count(len(idle), "race", "races")))
+		detail = append(detail, fmt.Sprintf("Also possible: the server closed for another reason than its timer; %s is too few to know.", join.Count(len(idle), "race", "races")))
 	case sure == analyze.Possible:
 		detail = append(detail, "Also possible: the server closed for another reason than its timer; the silences differ too much for one.")
 	}

@@ -148,7 +148,7 @@ func report(p *analyze.Pass, s *wire.Server, list []stuck) {
 		Subject:  join.HostsOf(p).Prefix(s.Host) + "path to " + s.Addr,
 		Severity: analyze.High, Confidence: analyze.Likely,
 		Title: fmt.Sprintf("Large segments of the %s do not get through between %s and its clients: %s stuck at %d bytes", first.sender, s.Addr,
-			wire.Count(len(list), "connection is", "connections are"), first.size),
+			join.Count(len(list), "connection is", "connections are"), first.size),
 		Entities: []analyze.Entity{join.Endpoint(s.Host, at)},
 		Fix:      "Lower the MTU or clamp the MSS at the tunnel or VPN on this path, and let ICMP \"fragmentation needed\" pass.",
 		Next:     []string{"tracepath -n " + at.Addr().String(), "ping -M do -s 1472 " + at.Addr().String()},

@@ -51,7 +51,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 			}
 		}
 		if n > 0 && class == wire.Fallback {
-			p.Note("%s on one address family while the other answered: no outage", wire.Count(n, "attempt was refused", "attempts were refused"))
+			p.Note("%s on one address family while the other answered: no outage", join.Count(n, "attempt was refused", "attempts were refused"))
 		} else if n > 0 {
 			p.Note("%d refusals of one source that tried many ports: a scan, no outage", n)
 		}
@@ -87,7 +87,7 @@ func traces(p *analyze.Pass, g *wire.Group) (words []string, ev []analyze.Eviden
 		}
 		c := d.Cases[0]
 		complaints, lines := d.Complaints(p, 2)
-		text := fmt.Sprintf("%s reset when the service ended: a client had sent %d bytes that it did not live to answer.", wire.Count(len(d.Cases), "connection was", "connections were"), c.Unread)
+		text := fmt.Sprintf("%s reset when the service ended: a client had sent %d bytes that it did not live to answer.", join.Count(len(d.Cases), "connection was", "connections were"), c.Unread)
 		if complaints != "" {
 			text += " Logs: " + complaints + "."
 		}
@@ -226,7 +226,7 @@ func report(p *analyze.Pass, g *wire.Group) {
 
 func (o *outage) title() string {
 	n := len(o.Cases)
-	attempts := wire.Count(n, "attempt was refused", "attempts were refused")
+	attempts := join.Count(n, "attempt was refused", "attempts were refused")
 	switch {
 	case o.firewall != "":
 		return fmt.Sprintf("Connections to %s are rejected by a firewall: %s", o.Server.Addr, attempts)
@@ -266,7 +266,7 @@ func (o *outage) mechanism() string {
 // history says when the address was last and next accepted.
 func (o *outage) history() string {
 	var s []string
-	s = append(s, fmt.Sprintf("%s in %v, from %s.", wire.Count(len(o.Cases), "refusal", "refusals"), wire.Round(o.To().Sub(o.From())), o.Clients(6)))
+	s = append(s, fmt.Sprintf("%s in %v, from %s.", join.Count(len(o.Cases), "refusal", "refusals"), wire.Round(o.To().Sub(o.From())), o.Clients(6)))
 	switch {
 	case o.before != nil:
 		s = append(s, fmt.Sprintf("The last connection that it accepted before that began %v before the first refusal.", wire.Round(o.From().Sub(o.before.First()))))
@@ -274,7 +274,7 @@ func (o *outage) history() string {
 		s = append(s, "The capture shows no connection that it accepted before.")
 	}
 	if o.between > 0 {
-		s = append(s, wire.Count(o.between, "connection was accepted", "connections were accepted")+" amid the refusals: it restarts again and again, or several processes or machines share the address.")
+		s = append(s, join.Count(o.between, "connection was accepted", "connections were accepted")+" amid the refusals: it restarts again and again, or several processes or machines share the address.")
 	}
 	if o.after != nil {
 		s = append(s, fmt.Sprintf("It accepted again %v after the last refusal.", wire.Round(o.after.First().Sub(o.To()))))

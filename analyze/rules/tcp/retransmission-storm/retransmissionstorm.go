@@ -149,7 +149,7 @@ func report(p *analyze.Pass, s *storm) {
 		Subject:  join.HostsOf(p).Prefix(s.server.Host) + "path to " + s.server.Addr,
 		Severity: analyze.Medium, Confidence: analyze.Possible,
 		Title: fmt.Sprintf("Segments between %s and its clients are lost and sent again: %s (%.1f %%) on %s", s.server.Addr,
-			wire.Count(s.again, "retransmission", "retransmissions"), share*100, wire.Count(len(s.flows), "connection", "connections")),
+			join.Count(s.again, "retransmission", "retransmissions"), share*100, join.Count(len(s.flows), "connection", "connections")),
 		Entities: []analyze.Entity{join.Endpoint(end.Host, at)},
 		Fix:      "Look at the path: interface errors and drops on both hosts, duplex and offload settings, congested or lossy links, policing.",
 		Next:     []string{"ip -s link; ethtool -S IFACE", "ss -ti dst " + at.Addr().String()},
@@ -179,7 +179,7 @@ func report(p *analyze.Pass, s *storm) {
 	}
 	detail := []string{"A sender repeats a segment when its acknowledgement does not come in time. Each one costs the application a round trip at least, and 200 ms or more when the timer had to find it."}
 	if s.dead > 0 {
-		detail = append(detail, fmt.Sprintf("On %s one side sends again and again and hears nothing from the other: it is gone or cut off.", wire.Count(s.dead, "connection", "connections")))
+		detail = append(detail, fmt.Sprintf("On %s one side sends again and again and hears nothing from the other: it is gone or cut off.", join.Count(s.dead, "connection", "connections")))
 	}
 	if where, ev := between(p, s); where != "" {
 		detail = append(detail, where)

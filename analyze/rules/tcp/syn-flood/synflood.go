@@ -123,7 +123,7 @@ func report(p *analyze.Pass, order []*port, what string) {
 		end := join.FlowsOf(p).At(q.host, "tcp", q.at)
 		f := analyze.Finding{
 			Subject:  join.HostsOf(p).Prefix(q.host) + q.at.String(),
-			Title:    fmt.Sprintf("%d handshakes with %s are unfinished, from %s", q.n, q.at, wire.Count(len(q.sources), "source", "sources")),
+			Title:    fmt.Sprintf("%d handshakes with %s are unfinished, from %s", q.n, q.at, join.Count(len(q.sources), "source", "sources")),
 			Severity: analyze.High, Confidence: analyze.Likely,
 			Entities: append(end.Entities(), join.Port(q.host, int(q.at.Port()))),
 			Evidence: q.first,

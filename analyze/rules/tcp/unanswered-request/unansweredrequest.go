@@ -126,7 +126,7 @@ func look(p *analyze.Pass, s *wire.Server) *open {
 				o.add(f)
 			}
 		} else {
-			p.Note("%s: %s far more than is ever answered: a stream", s.Addr, wire.Count(len(o.streams), "connection sends", "connections send"))
+			p.Note("%s: %s far more than is ever answered: a stream", s.Addr, join.Count(len(o.streams), "connection sends", "connections send"))
 		}
 	}
 	if len(o.flows) == 0 {
@@ -247,7 +247,7 @@ func report(p *analyze.Pass, o *open) {
 		Subject: subject(p, o), From: o.from, To: o.to,
 		Severity: analyze.High, Confidence: analyze.Likely,
 		Title: fmt.Sprintf("%s acknowledges requests on %s and never answers them: %s open for up to %v", who(o), o.server.Addr,
-			wire.Count(o.requests, "request", "requests"), wire.Round(o.silence)),
+			join.Count(o.requests, "request", "requests"), wire.Round(o.silence)),
 	}
 	if logged == 0 && (o.requests < several || o.requests == len(o.flows) && meanwhile(o)) {
 		// One request may be a long poll or a subscription, and so may many, one on
@@ -263,7 +263,7 @@ func report(p *analyze.Pass, o *open) {
 	f.Evidence = append(f.Evidence, lines...)
 	detail := []string{mechanism(o)}
 	if logged > 0 {
-		detail = append(detail, fmt.Sprintf("%s that an answer from there is missing.", wire.Count(logged, "log line says", "log lines say")))
+		detail = append(detail, fmt.Sprintf("%s that an answer from there is missing.", join.Count(logged, "log line says", "log lines say")))
 	}
 	words, ev := process(p, o)
 	detail, f.Evidence = append(detail, words...), append(f.Evidence, ev...)
@@ -308,7 +308,7 @@ func mechanism(o *open) string {
 		s = fmt.Sprintf("The service had answered %d requests before or meanwhile, half of them within %v. ", o.answered, wire.Round(o.usual))
 	}
 	return s + fmt.Sprintf("%s on %s got no byte back for up to %v. The server's kernel acknowledged all of it and its window is open: the network delivered the requests, and what is missing is the program's answer.",
-		wire.Count(o.requests, "request", "requests"), wire.Count(len(o.flows), "connection", "connections"), wire.Round(o.silence))
+		join.Count(o.requests, "request", "requests"), join.Count(len(o.flows), "connection", "connections"), wire.Round(o.silence))
 }
 
 // meanwhile reports whether the service answers on other connections.
@@ -337,7 +337,7 @@ func frames(o *open) []analyze.Evidence {
 			ev = append(ev, wire.At(f, u.LastAnswerFrame, f.ToClient.LastData(), "the last answer on this connection"))
 		}
 		if u.LastFrame != u.FirstFrame {
-			ev = append(ev, wire.At(f, u.LastFrame, u.Last, "the last of %s without an answer", wire.Count(u.Segments, "request", "requests")))
+			ev = append(ev, wire.At(f, u.LastFrame, u.Last, "the last of %s without an answer", join.Count(u.Segments, "request", "requests")))
 		}
 	}
 	return ev

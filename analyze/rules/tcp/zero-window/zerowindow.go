@@ -95,7 +95,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 		}
 	}
 	if short > 0 {
-		p.Note("%s too short to matter", wire.Count(short, "closed window was", "closed windows were"))
+		p.Note("%s too short to matter", join.Count(short, "closed window was", "closed windows were"))
 	}
 	for _, k := range order {
 		report(p, by[k])
@@ -142,7 +142,7 @@ func report(p *analyze.Pass, r *receiver) {
 	f := analyze.Finding{
 		Subject: subject, From: from, To: to, Severity: analyze.High, Confidence: analyze.Likely,
 		Title: fmt.Sprintf("%s has stopped reading: it announces a zero window on %s, for up to %v", who,
-			wire.Count(len(flows), "connection", "connections"), wire.Round(worst.s.Duration)),
+			join.Count(len(flows), "connection", "connections"), wire.Round(worst.s.Duration)),
 		Entities: r.end.Entities(),
 	}
 	p.Note("%s: %d closed windows, longest %v, %d still closed at the end", subject, len(r.stalls), wire.Round(worst.s.Duration), open)
@@ -161,7 +161,7 @@ func report(p *analyze.Pass, r *receiver) {
 	if worst.s.LastFrame != worst.s.FirstFrame {
 		what := "the window opens again"
 		if worst.s.Open {
-			what = fmt.Sprintf("still closed after %s", wire.Count(worst.s.Probes, "probe", "probes"))
+			what = fmt.Sprintf("still closed after %s", join.Count(worst.s.Probes, "probe", "probes"))
 		}
 		f.Evidence = append(f.Evidence, wire.At(worst.flow, worst.s.LastFrame, worst.s.From.Add(worst.s.Duration), "%s", what))
 	}
@@ -181,7 +181,7 @@ func report(p *analyze.Pass, r *receiver) {
 	}
 	detail := []string{fmt.Sprintf("A window of zero tells the sender to stop, because the receive buffer is full: the program on this side does not read. The network and the sender (%s) are not at fault.", peer)}
 	if open > 0 {
-		detail = append(detail, fmt.Sprintf("%s still closed at the end of the capture.", wire.Count(open, "window was", "windows were")))
+		detail = append(detail, fmt.Sprintf("%s still closed at the end of the capture.", join.Count(open, "window was", "windows were")))
 	}
 	if queued > 0 {
 		f.Confidence = analyze.Confirmed

@@ -57,7 +57,7 @@ func look(p *analyze.Pass, samples []*join.ThreadSample, l *join.ThreadLock) {
 	f := analyze.Finding{
 		Subject:  l.String() + " in " + s.Subject(),
 		Severity: analyze.Medium, Confidence: analyze.Likely,
-		Title: fmt.Sprintf("%s of %s wait for %s, whose owner %s %s", join.Plural(int64(len(blocked)), "thread"), s.Subject(), l, join.ThreadName(l.Owner), does),
+		Title: fmt.Sprintf("%s of %s wait for %s, whose owner %s %s", join.Count(len(blocked), "thread"), s.Subject(), l, join.ThreadName(l.Owner), does),
 		Detail: fmt.Sprintf("%s holds %s and %s%s. Behind it wait: %s.", join.ThreadName(l.Owner), l, does, inCall(frame), join.Places(blocked, 4)) +
 			"\n\nThe owner is what to look at: the waiting threads only show how far the damage reaches.",
 		Entities: append(s.Entities(), l.Entity()),

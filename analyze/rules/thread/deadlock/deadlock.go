@@ -139,7 +139,7 @@ func supposed(p *analyze.Pass, samples []*join.ThreadSample, locks []*join.Threa
 	}
 	for _, l := range locks {
 		waiters = append(waiters, l.Waiters...)
-		waits = append(waits, fmt.Sprintf("%s for %s", join.Plural(int64(len(l.Waiters)), "thread"), l))
+		waits = append(waits, fmt.Sprintf("%s for %s", join.Count(len(l.Waiters), "thread"), l))
 		f.Evidence = append(f.Evidence, l.WaiterEvidence(2)...)
 		f.Entities = append(f.Entities, l.Entity())
 		addr, _, _ := strings.Cut(l.Name, " ")

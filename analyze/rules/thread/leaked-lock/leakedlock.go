@@ -61,7 +61,7 @@ func look(p *analyze.Pass, samples []*join.ThreadSample, l *join.ThreadLock) {
 	f := analyze.Finding{
 		Subject:  l.String() + " in " + s.Subject(),
 		Severity: analyze.Medium, Confidence: analyze.Likely,
-		Title:    fmt.Sprintf("%s of %s wait for %s, which no thread of the sample is seen to hold: it was locked and never unlocked", join.Plural(int64(len(blocked)), "thread"), s.Subject(), l),
+		Title:    fmt.Sprintf("%s of %s wait for %s, which no thread of the sample is seen to hold: it was locked and never unlocked", join.Count(len(blocked), "thread"), s.Subject(), l),
 		Evidence: l.WaiterEvidence(4),
 		Entities: append(s.Entities(), l.Entity()),
 		Fix:      fmt.Sprintf("Look for a path that returns or throws between lock and unlock, first in the functions that wait here (%s); unlock in a guard (`std::lock_guard`, `finally`).", join.Places(blocked, 3)),
@@ -80,7 +80,7 @@ func look(p *analyze.Pass, samples []*join.ThreadSample, l *join.ThreadLock) {
 	case l.OwnerLWP.Known:
 	case len(busy) > 0, s.Runtime() == "jvm" && !lists(s):
 		f.Confidence = analyze.Possible
-		f.Title = fmt.Sprintf("%s of %s wait for %s, and the text does not say who holds it", join.Plural(int64(len(blocked)), "thread"), s.Subject(), l)
+		f.Title = fmt.Sprintf("%s of %s wait for %s, and the text does not say who holds it", join.Count(len(blocked), "thread"), s.Subject(), l)
 		f.Missing = append(f.Missing, "the owner of the lock")
 		for _, t := range busy[:min(len(busy), 3)] {
 			does, _ := join.Does(t)
@@ -126,7 +126,7 @@ func absence(l *join.ThreadLock, busy []*fact.Thread) string {
 	case l.OwnerLWP.Known:
 		return fmt.Sprintf("The lock itself says that thread %d owns it, and among the %d threads of the sample there is none with that number: the thread ended, or returned its number, with the lock held.", l.OwnerLWP.V, n)
 	case len(busy) > 0:
-		return fmt.Sprintf("%s of the %d could hold it; the sample does not tell.", join.Plural(int64(len(busy)), "other thread"), n)
+		return fmt.Sprintf("%s of the %d could hold it; the sample does not tell.", join.Count(len(busy), "other thread"), n)
 	}
 	return fmt.Sprintf("Every other of the %d threads stands where threads without work stand: nobody is inside the section that the lock protects. A path that left it without unlocking leaves a lock behind like this.", n)
 }

@@ -141,7 +141,7 @@ func report(p *analyze.Pass, s *join.ThreadSample, found []*crowd) {
 			f.Evidence = append(f.Evidence, analyze.Cite(c.before[0].At, "%d of them stood there in an earlier sample", len(c.before)))
 		}
 	}
-	f.Title = fmt.Sprintf("%s of %s do not move: %s", join.Plural(int64(len(all)), "thread"), s.Subject(), join.Places(all, 3))
+	f.Title = fmt.Sprintf("%s of %s do not move: %s", join.Count(len(all), "thread"), s.Subject(), join.Places(all, 3))
 	f.Detail = "They wait for no connection, no peer and no work from a queue, but stand inside the program: a lock whose owner the text does not print, a pipe that nobody empties, a call into the system that does not return."
 	f.Fix = fmt.Sprintf("See what the call at %s waits for, and who should end the wait.", join.FrameText(found[0].where))
 	if len(found) > 1 {
