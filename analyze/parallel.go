@@ -25,24 +25,3 @@ func parallel(ctx context.Context, jobs, n int, do func(int)) error {
 	wg.Wait()
 	return ctx.Err()
 }
-
-// cells holds the derived values of a run.
-type cells struct {
-	mu sync.Mutex
-	m  map[any]*derivedCell
-}
-
-// cell returns the place of a derived value, made on first use.
-func (s *runState) cell(key any) *derivedCell {
-	s.cells.mu.Lock()
-	defer s.cells.mu.Unlock()
-	if s.cells.m == nil {
-		s.cells.m = map[any]*derivedCell{}
-	}
-	c := s.cells.m[key]
-	if c == nil {
-		c = &derivedCell{}
-		s.cells.m[key] = c
-	}
-	return c
-}
