@@ -40,9 +40,11 @@ func (s *runState) judge(res *Result, rules []*Rule) {
 	g.mechanisms(rules)
 	g.roles()
 	s.strengthen(all, rules)
+	moment := s.moment(all)
 	slices.SortStableFunc(all, func(a, b *Finding) int {
 		return cmp.Or(
 			cmp.Compare(b.Role, a.Role),
+			cmp.Compare(a.history(moment), b.history(moment)),
 			cmp.Compare(b.Severity, a.Severity),
 			cmp.Compare(b.Confidence, a.Confidence),
 			cmp.Compare(g.explained(b), g.explained(a)),

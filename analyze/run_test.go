@@ -239,6 +239,28 @@ func TestImpossibleTimesAreForgotten(t *testing.T) {
 	require.Empty(t, res.Timeline)
 }
 
+// A kernel log reaches back for weeks: what the bundle was saved for comes first.
+func TestHistoryComesAfterTheIncident(t *testing.T) {
+	ended := func(id string, at time.Time, sure analyze.Confidence) *analyze.Rule {
+		r := rule(id, "x", analyze.High, nil)
+		r.Run = func(_ context.Context, p *analyze.Pass) error {
+			p.Report(analyze.Finding{
+				Subject: id, Title: id, Severity: analyze.High, Confidence: sure, From: at, To: at,
+				Evidence: []analyze.Evidence{analyze.Cite(fact.Ref{Artifact: "a", Line: 2}, "x")},
+			})
+			return nil
+		}
+		return r
+	}
+	tonight := time.Date(2026, 11, 20, 3, 0, 0, 0, time.UTC)
+	first := func(old time.Time) string {
+		in := []*analyze.Input{input("a", "words\nx")}
+		return run(t, in, ended("t/old", old, analyze.Confirmed), ended("t/tonight", tonight, analyze.Likely)).Findings[0].Rule
+	}
+	require.Equal(t, "t/tonight", first(tonight.AddDate(0, 0, -3)))
+	require.Equal(t, "t/old", first(tonight.Add(-2*time.Hour)), "the same night: the surer one leads")
+}
+
 func TestCircularExplanationsKeepTheFirst(t *testing.T) {
 	by := func(other string) func(*analyze.Rule) {
 		return func(r *analyze.Rule) { r.ExplainedBy = []analyze.Mechanism{{Rule: other, Via: "thing"}} }

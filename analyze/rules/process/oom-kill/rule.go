@@ -146,7 +146,7 @@ func mechanism(e *fact.KernelEvent) string {
 	if e.InvokerPID > 0 && e.InvokerPID != e.PID {
 		fmt.Fprintf(&b, " Pid %d (%s) only asked for memory at that moment; it is not the victim.", e.InvokerPID, e.Invoker)
 	}
-	b.WriteString(" SIGKILL came from the kernel: no process sent it, and no audit record of a kill call exists for it.")
+	b.WriteString(" SIGKILL came from the kernel: no process sent it, and the audit system does not record it as a kill call.")
 	return b.String()
 }
 
@@ -218,11 +218,19 @@ func noSender(p *analyze.Pass, host string, e *fact.KernelEvent) string {
 		}
 	}
 	for t := range fact.All[fact.AuditTrail](p.Facts) {
-		if h.Of(t.At) == host && t.KillRule {
+		if h.Of(t.At) == host && t.KillRule && covers(p, t, e) {
 			return fmt.Sprintf("The audit trail %s records kill calls and has none to pid %d.", t.At.Artifact, e.PID)
 		}
 	}
 	return ""
+}
+
+// covers reports whether a trail ran when the kernel killed: only then does its
+// silence say something.
+func covers(p *analyze.Pass, t *fact.AuditTrail, e *fact.KernelEvent) bool {
+	c := join.ClocksOf(p)
+	kill, _, ok := c.UTC(e.At.Artifact, e.Time)
+	return ok && t.First.Known() && t.Last.Known() && !kill.Before(t.First.T) && !kill.After(t.Last.T)
 }
 
 // counters reports OOM kills that only a cgroup's counters show.
