@@ -149,6 +149,10 @@ func (f *Flow) HandshakeRTT() time.Duration { return f.rtt }
 // Closer is who sent the first FIN or RST: "client", "server" or "".
 func (f *Flow) Closer() string { return sides[f.closer] }
 
+// Eventful reports whether anything happened that an ordinary flow does not have:
+// only then are there counts, resets, stalls, silences, marks or delayed ACKs.
+func (f *Flow) Eventful() bool { return f.rare != nil }
+
 // Counts are those of the TCP analysis.
 func (f *Flow) Counts() Counts {
 	if f.rare == nil {

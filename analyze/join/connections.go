@@ -59,8 +59,12 @@ func buildConnections(p *analyze.Pass) *Connections {
 	}
 	slices.Sort(starts)
 	var same []*fact.Flow
-	for i := 0; i < len(starts); {
-		same = same[:0]
+	for i := 1; i < len(starts); {
+		if starts[i]>>32 != starts[i-1]>>32 {
+			i++
+			continue
+		}
+		same = append(same[:0], flows[uint32(starts[i-1])])
 		for isn := starts[i] >> 32; i < len(starts) && starts[i]>>32 == isn; i++ {
 			same = append(same, flows[uint32(starts[i])])
 		}

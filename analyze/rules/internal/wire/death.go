@@ -10,21 +10,26 @@ import (
 // deaths marks connections that ended together because their server's process
 // did: they end within a moment, and afterwards nobody is accepted any more.
 func (x *Index) deaths() {
+	dying := map[*Server][]*Case{}
+	for _, c := range x.Cases {
+		if c.mayDie() {
+			s := x.Server(c.Flow)
+			dying[s] = append(dying[s], c)
+		}
+	}
 	for _, s := range x.Servers() {
-		var ends []time.Time
-		abnormal := 0
+		cases := dying[s]
+		if len(cases) == 0 {
+			continue
+		}
+		ends := make([]time.Time, 0, len(cases))
+		for _, c := range cases {
+			ends = append(ends, first(c.Flow.ToClient.FINTime(), c.At()))
+		}
 		for _, f := range s.Flows {
-			c := x.byFlow[f]
-			switch {
-			case c != nil && c.mayDie():
-				abnormal++
-				ends = append(ends, first(f.ToClient.FINTime(), c.At()))
-			case f.Closer() == "server" && f.ToClient.FIN && !f.ToClient.FINTime().IsZero():
+			if f.Closer() == "server" && !f.ToClient.FINTime().IsZero() && (len(f.Resets()) == 0 || !x.byFlow[f].mayDie()) {
 				ends = append(ends, f.ToClient.FINTime())
 			}
-		}
-		if abnormal == 0 {
-			continue
 		}
 		slices.SortFunc(ends, time.Time.Compare)
 		last := ends[len(ends)-1]
@@ -34,11 +39,11 @@ func (x *Index) deaths() {
 		}
 		switch refused, tried := x.after(s, last); {
 		case refused:
-		case tried || !x.vanished(s, ends, abnormal):
+		case tried || !x.vanished(s, ends, len(cases)):
 			continue
 		}
-		for _, f := range s.Flows {
-			if c := x.byFlow[f]; c != nil && c.mayDie() && !first(f.ToClient.FINTime(), c.At()).Before(at) {
+		for _, c := range cases {
+			if !first(c.Flow.ToClient.FINTime(), c.At()).Before(at) {
 				c.Class, c.Death = Abort, true
 			}
 		}
@@ -47,7 +52,7 @@ func (x *Index) deaths() {
 
 // mayDie reports whether a case can be one of a dying process.
 func (c *Case) mayDie() bool {
-	return c.FromServer && (c.Class == Abort || c.Class == WriteAfterClose)
+	return c != nil && c.FromServer && (c.Class == Abort || c.Class == WriteAfterClose)
 }
 
 // first is the earlier of two times, the zero time counting as unknown.

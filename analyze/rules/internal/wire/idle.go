@@ -29,7 +29,7 @@ func (x *Index) idleTimeouts() {
 			put(c)
 		}
 	}
-	for _, f := range x.Flows {
+	for _, f := range x.Eventful {
 		if x.byFlow[f] != nil {
 			continue
 		}
@@ -104,7 +104,7 @@ func (x *Index) Survived(s *Server) (longest time.Duration, f *fact.Flow, gap *f
 	if s == nil {
 		return 0, nil, nil
 	}
-	for _, fl := range s.Flows {
+	for _, fl := range s.Eventful {
 		for i := range fl.Idle() {
 			g := &fl.Idle()[i]
 			if g.Probed || g.Duration <= longest || g.EndedBy != "data" || !survived(fl, g) {

@@ -15,6 +15,8 @@ type Index struct {
 	// Flows are all TCP conversations; one that was captured twice stands once. Their
 	// times are by the bundle's clock.
 	Flows []*fact.Flow
+	// Eventful are those of Flows to which something happened.
+	Eventful []*fact.Flow
 	// Cases are in the order of their flows.
 	Cases  []*Case
 	Groups []*Group
@@ -34,10 +36,18 @@ type Index struct {
 	ttls     map[ttlKey]int
 }
 
-// Server is an address that conversations go to.
+// Server is an address that conversations go to. A capture may hold a million of
+// them, most of which are all right: who looks for trouble walks one of the short
+// lists, all in the order of Flows.
 type Server struct {
 	Host, Addr string
 	Flows      []*fact.Flow
+	// Eventful are those to which something happened: see fact.Flow.Eventful.
+	Eventful []*fact.Flow
+	// Unmade are attempts of which no connection came.
+	Unmade []*fact.Flow
+	// Unanswered end with requests that the server's kernel took.
+	Unanswered []*fact.Flow
 
 	crowd crowd
 }
@@ -59,7 +69,7 @@ func build(p *analyze.Pass) *Index {
 		captures: map[fact.ID]*fact.Capture{}, met: map[met]bool{},
 	}
 	x.collect(p)
-	for _, f := range x.Flows {
+	for _, f := range x.Eventful {
 		if c := judge(f); c != nil {
 			x.add(c)
 		}
@@ -151,13 +161,27 @@ func (x *Index) collect(p *analyze.Pass) {
 		x.twins[date(told)] = t
 	}
 	for _, f := range x.Flows {
-		k := x.key(f.Ref(), f.Server())
-		s := x.servers[k]
-		if s == nil {
-			s = &Server{Host: x.hosts.Of(f.Ref()), Addr: f.Server().String()}
-			x.servers[k] = s
-			x.order = append(x.order, s)
-		}
-		s.Flows = append(s.Flows, f)
+		x.file(f)
+	}
+}
+
+// file puts a conversation into the lists of its server.
+func (x *Index) file(f *fact.Flow) {
+	k := x.key(f.Ref(), f.Server())
+	s := x.servers[k]
+	if s == nil {
+		s = &Server{Host: x.hosts.Of(f.Ref()), Addr: f.Server().String()}
+		x.servers[k] = s
+		x.order = append(x.order, s)
+	}
+	s.Flows = append(s.Flows, f)
+	if f.Eventful() {
+		x.Eventful, s.Eventful = append(x.Eventful, f), append(s.Eventful, f)
+	}
+	if !f.Established {
+		s.Unmade = append(s.Unmade, f)
+	}
+	if u := f.Turns.Unanswered; u != nil && u.Acked {
+		s.Unanswered = append(s.Unanswered, f)
 	}
 }

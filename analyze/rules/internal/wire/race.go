@@ -15,7 +15,7 @@ func (x *Index) races() {
 	for _, s := range x.Servers() {
 		var fins []ending
 		var unread []*Case
-		for _, f := range s.Flows {
+		for _, f := range s.Eventful {
 			c := x.byFlow[f]
 			switch {
 			case c != nil && c.Class == WriteAfterClose && c.Crossed && c.Idle >= minIdle && f.Turns.Answers() >= 1:

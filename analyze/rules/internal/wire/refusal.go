@@ -12,11 +12,16 @@ import (
 
 // rejections turns ICMP messages about a connection attempt into refusals.
 func (x *Index) rejections(p *analyze.Pass) {
+	if !p.Facts.Has(fact.ICMPError{}.Kind()) {
+		return
+	}
 	open := map[[2]netip.AddrPort][]*fact.Flow{}
-	for _, f := range x.Flows {
-		if !f.Established && x.byFlow[f] == nil {
-			for _, ends := range x.tuples(f) {
-				open[ends] = append(open[ends], f)
+	for _, s := range x.Servers() {
+		for _, f := range s.Unmade {
+			if x.byFlow[f] == nil {
+				for _, ends := range x.tuples(f) {
+					open[ends] = append(open[ends], f)
+				}
 			}
 		}
 	}
@@ -60,14 +65,18 @@ func (x *Index) fallbacks() {
 			accepted[x.port(c.Flow).other()] = nil
 		}
 	}
-	for _, f := range x.Flows {
-		if !f.Established {
+	for _, s := range x.Servers() {
+		k := x.port(s.Flows[0])
+		list, asked := accepted[k]
+		if !asked {
 			continue
 		}
-		k := x.port(f)
-		if list, asked := accepted[k]; asked {
-			accepted[k] = append(list, f.First())
+		for _, f := range s.Flows {
+			if f.Established {
+				list = append(list, f.First())
+			}
 		}
+		accepted[k] = list
 	}
 	for _, list := range accepted {
 		slices.SortFunc(list, time.Time.Compare)

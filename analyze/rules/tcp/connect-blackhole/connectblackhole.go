@@ -59,7 +59,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 	}
 	x := wire.Of(p)
 	for _, s := range x.Servers() {
-		for _, f := range s.Flows {
+		for _, f := range s.Unmade {
 			if !f.SynUnanswered || x.Case(f) != nil || f.ToServer.SYNs() < int(p.Threshold("syns")) {
 				continue
 			}

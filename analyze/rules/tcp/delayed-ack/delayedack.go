@@ -34,7 +34,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 	for _, s := range wire.Of(p).Servers() {
 		var flows []*fact.Flow
 		stalls := 0
-		for _, f := range s.Flows {
+		for _, f := range s.Eventful {
 			if float64(f.Delayed()) >= p.Threshold("stalls") {
 				flows = append(flows, f)
 				stalls += f.Delayed()

@@ -56,7 +56,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 	for _, s := range wire.Of(p).Servers() {
 		var list []stuck
 		repeats := 0
-		for _, f := range s.Flows {
+		for _, f := range s.Eventful {
 			if k, ok := judge(p, f); ok {
 				k.mtu = tooBig[[2]netip.AddrPort{f.Server(), f.Client()}]
 				if k.sender == "client" {

@@ -59,10 +59,8 @@ func run(_ context.Context, p *analyze.Pass) error {
 	for _, s := range x.Servers() {
 		st := &storm{server: s}
 		lost, lossy := 0, 0
-		var path int64 // data segments of all connections
-		for _, f := range s.Flows {
-			n, data := resent(f), segments(&f.ToServer)+segments(&f.ToClient)
-			path += data
+		for _, f := range s.Eventful {
+			n, data := resent(f), segments(f)
 			if n == 0 || !f.Established || closed(f) || explained[join.FlowEntity(s.Host, f.Client(), f.Server()).Key] {
 				continue
 			}
@@ -81,8 +79,10 @@ func run(_ context.Context, p *analyze.Pass) error {
 			}
 		}
 		// Loss hits every connection of a path; short ones meet it a few times each.
-		spread := float64(lost) >= p.Threshold("segments") && float64(lost) >= p.Threshold("share")*float64(path) && len(st.flows) >= int(p.Threshold("flows"))
-		if st.dead > 0 || lossy > 0 || spread {
+		spread := func() bool {
+			return float64(lost) >= p.Threshold("segments") && len(st.flows) >= int(p.Threshold("flows")) && float64(lost) >= p.Threshold("share")*float64(sent(s))
+		}
+		if st.dead > 0 || lossy > 0 || spread() {
 			report(p, st)
 		}
 	}
@@ -100,10 +100,21 @@ func resent(f *fact.Flow) int {
 	return f.Retransmitted() - int(n)
 }
 
-// segments is the number of data segments on the wire. A capture on the sending host
-// shows what the kernel gave to the card, up to 64 KiB at once, while what is lost
-// and sent again is a segment of the size that the peers agreed on.
-func segments(d *fact.Direction) int64 {
+// sent is the number of data segments of all connections to a server.
+func sent(s *wire.Server) (n int64) {
+	for _, f := range s.Flows {
+		n += segments(f)
+	}
+	return n
+}
+
+// segments is the number of data segments of a connection on the wire.
+func segments(f *fact.Flow) int64 { return oneWay(&f.ToServer) + oneWay(&f.ToClient) }
+
+// oneWay counts those of one direction. A capture on the sending host shows what the
+// kernel gave to the card, up to 64 KiB at once, while what is lost and sent again is
+// a segment of the size that the peers agreed on.
+func oneWay(d *fact.Direction) int64 {
 	const usual = 1460
 	mss := int64(usual)
 	if d.MSS() > 0 {

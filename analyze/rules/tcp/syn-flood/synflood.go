@@ -83,12 +83,21 @@ func run(_ context.Context, p *analyze.Pass) error {
 		if !ok {
 			continue
 		}
-		for _, f := range s.Flows {
-			from := f.Client()
+		for _, f := range s.Unmade {
 			if f.SynAckUnacked {
-				get(s.Host, at).add(from.Addr(), wire.At(f, f.Ref().Packet, f.First(), "SYN of %s; its SYN-ACK is never acknowledged", f.Client()))
-			} else if f.Established {
-				get(s.Host, at).done[from.Addr()] = true
+				get(s.Host, at).add(f.Client().Addr(), wire.At(f, f.Ref().Packet, f.First(), "SYN of %s; its SYN-ACK is never acknowledged", f.Client()))
+			}
+		}
+	}
+	for _, s := range wire.Of(p).Servers() {
+		at, _ := join.ParseAddrPort(s.Addr)
+		q := by[key{s.Host, at.Port()}]
+		if q == nil {
+			continue
+		}
+		for _, f := range s.Flows {
+			if from := f.Client().Addr(); f.Established && q.sources[from] > 0 {
+				q.done[from] = true
 			}
 		}
 	}

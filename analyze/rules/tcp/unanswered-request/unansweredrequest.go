@@ -85,22 +85,19 @@ func run(_ context.Context, p *analyze.Pass) error {
 
 // look collects a service's open requests that are too old for it.
 func look(p *analyze.Pass, s *wire.Server) *open {
+	candidates := len(s.Unanswered)
+	if candidates == 0 {
+		return nil
+	}
 	o := &open{server: s}
 	var usual []time.Duration
 	var slowest time.Duration
-	candidates := 0
 	for _, f := range s.Flows {
 		if f.Turns.Answers() > 0 {
 			usual = append(usual, f.Turns.MedianAnswer())
 			o.answered += int64(answers(f))
 			slowest = max(slowest, f.Turns.MaxAnswer())
 		}
-		if u := f.Turns.Unanswered; u != nil && u.Acked {
-			candidates++
-		}
-	}
-	if candidates == 0 {
-		return nil
 	}
 	slices.Sort(usual)
 	if len(usual) > 0 {
@@ -109,9 +106,9 @@ func look(p *analyze.Pass, s *wire.Server) *open {
 	limit := max(time.Duration(p.Threshold("silence")*float64(time.Second)),
 		time.Duration(p.Threshold("factor")*float64(o.usual)), time.Duration(p.Threshold("longest")*float64(slowest)))
 	patience := patience(p, s, max(time.Duration(p.Threshold("patience")*float64(o.usual)), time.Duration(p.Threshold("longest")*float64(slowest))))
-	for _, f := range s.Flows {
+	for _, f := range s.Unanswered {
 		u := f.Turns.Unanswered
-		if u == nil || !u.Acked || closedWindow(f) || u.Silence < limit && !(patience > 0 && gaveUp(f) && near(u.Silence, patience)) {
+		if closedWindow(f) || u.Silence < limit && !(patience > 0 && gaveUp(f) && near(u.Silence, patience)) {
 			continue
 		}
 		if f.Turns.Answers() > 0 && float64(u.Segments) > p.Threshold("stream")*float64(answers(f)) {
@@ -144,8 +141,8 @@ const minPatience = time.Second
 // shorter than the silence that counts by itself says as much.
 func patience(p *analyze.Pass, s *wire.Server, least time.Duration) time.Duration {
 	var waits []time.Duration
-	for _, f := range s.Flows {
-		if u := f.Turns.Unanswered; u != nil && u.Acked && u.Silence >= max(least, minPatience) && gaveUp(f) {
+	for _, f := range s.Unanswered {
+		if u := f.Turns.Unanswered; u.Silence >= max(least, minPatience) && gaveUp(f) {
 			waits = append(waits, u.Silence)
 		}
 	}
