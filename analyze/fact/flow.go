@@ -60,6 +60,7 @@ type flowRare struct {
 	copies  *Counts
 	resets  []Reset
 	stalls  []Stall
+	limited []Limited
 	idle    []Gap
 	marks   []Mark
 	delayed int32
@@ -183,6 +184,14 @@ func (f *Flow) Stalls() []Stall {
 		return nil
 	}
 	return f.rare.stalls
+}
+
+// Limited is the time that a sender waited for room, at most one for each side.
+func (f *Flow) Limited() []Limited {
+	if f.rare == nil {
+		return nil
+	}
+	return f.rare.limited
 }
 
 // Idle are the longest silences on an established flow, longest first.

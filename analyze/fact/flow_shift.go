@@ -31,12 +31,16 @@ func (f *Flow) Shifted(d time.Duration) *Flow {
 func (r *flowRare) shifted(d time.Duration) *flowRare {
 	out := *r
 	out.resets, out.stalls = slices.Clone(r.resets), slices.Clone(r.stalls)
+	out.limited = slices.Clone(r.limited)
 	out.idle, out.marks = slices.Clone(r.idle), slices.Clone(r.marks)
 	for i := range out.resets {
 		moveTimes(d, &out.resets[i].Time)
 	}
 	for i := range out.stalls {
 		moveTimes(d, &out.stalls[i].From)
+	}
+	for i := range out.limited {
+		moveTimes(d, &out.limited[i].From)
 	}
 	for i := range out.idle {
 		moveTimes(d, &out.idle[i].From)

@@ -86,6 +86,25 @@ type Stall struct {
 	Open bool `json:"open,omitempty"`
 }
 
+// Limited is what a sender waited for a receiver with little room: data in flight had
+// reached 95 % of the window that the other side announced. A time in which segments
+// were sent again does not count, since the path was in the way too.
+type Limited struct {
+	// By is the receiver: "client" or "server".
+	By string `json:"by"`
+	// Total is the whole time, Longest the longest part of it without a pause.
+	Total   time.Duration `json:"total_ns"`
+	Longest time.Duration `json:"longest_ns"`
+	// From, FirstFrame and LastFrame are of the longest part, and Window is the
+	// smallest window in it, in bytes.
+	From       time.Time `json:"from"`
+	FirstFrame int       `json:"first_frame"`
+	LastFrame  int       `json:"last_frame"`
+	Window     int64     `json:"window"`
+	// Open is true when it lasted to the end of the flow.
+	Open bool `json:"open,omitempty"`
+}
+
 // Gap is a silence on an established flow.
 type Gap struct {
 	From     time.Time     `json:"from"`

@@ -68,10 +68,10 @@ func (p *FlowPacker) shared(r *FlowRecord) *flowCommon {
 }
 
 func rareOf(r *FlowRecord) *flowRare {
-	if r.Counts == (Counts{}) && r.Copies == nil && len(r.Resets)+len(r.Stalls)+len(r.Idle)+len(r.Marks) == 0 && r.Delayed == 0 {
+	if r.Counts == (Counts{}) && r.Copies == nil && len(r.Resets)+len(r.Stalls)+len(r.Limited)+len(r.Idle)+len(r.Marks) == 0 && r.Delayed == 0 {
 		return nil
 	}
-	return &flowRare{counts: r.Counts, copies: r.Copies, resets: r.Resets, stalls: r.Stalls, idle: r.Idle, marks: r.Marks, delayed: clip(r.Delayed)}
+	return &flowRare{counts: r.Counts, copies: r.Copies, resets: r.Resets, stalls: r.Stalls, limited: r.Limited, idle: r.Idle, marks: r.Marks, delayed: clip(r.Delayed)}
 }
 
 func (r *DirectionRecord) pack(d *Direction) {

@@ -60,6 +60,8 @@ type FlowRecord struct {
 	Closer string  `json:"closer,omitempty"`
 	Resets []Reset `json:"resets,omitempty"`
 	Stalls []Stall `json:"stalls,omitempty"`
+	// Limited is the time that a sender waited for room, at most one for each side.
+	Limited []Limited `json:"limited,omitempty"`
 	// Idle are the longest silences on an established flow, longest first, with
 	// what ended each.
 	Idle []Gap `json:"idle,omitempty"`
@@ -135,7 +137,7 @@ func (f *Flow) Record() FlowRecord {
 		History: s.History, Tunnel: s.Tunnel, Interface: s.Interface, Counts: f.Counts(), Copies: f.Copies(),
 		Refused: f.Refused, SynUnanswered: f.SynUnanswered, SynAckUnacked: f.SynAckUnacked, Established: f.Established,
 		Partial: f.Partial(), ToServer: f.ToServer.record(), ToClient: f.ToClient.record(), HandshakeRTT: f.HandshakeRTT(),
-		Closer: f.Closer(), Resets: f.Resets(), Stalls: f.Stalls(), Idle: f.Idle(), Turns: f.Turns.record(),
+		Closer: f.Closer(), Resets: f.Resets(), Stalls: f.Stalls(), Limited: f.Limited(), Idle: f.Idle(), Turns: f.Turns.record(),
 		Delayed: f.Delayed(), Marks: f.Marks(), App: s.App, ServerName: s.ServerName,
 	}
 }

@@ -31,6 +31,7 @@ func (f *flow) record(id fact.ID, tunnels *tunnelList) fact.FlowRecord {
 	if r := f.rare; r != nil {
 		out.Delayed, out.ServerName = r.delayed, r.name
 		out.Resets, out.Stalls, out.Idle, out.Marks = r.resets, r.stalls, r.idle, r.marks
+		out.Limited = f.limitedFacts()
 	}
 	if f.tcp {
 		f.tcpFact(&out, c, s)

@@ -44,6 +44,7 @@ type rare struct {
 	name    string
 	resets  []fact.Reset
 	stalls  []fact.Stall
+	limited [2]*limited // by the sending side, nil until the first
 	idle    []fact.Gap
 	marks   []fact.Mark
 }
@@ -198,6 +199,7 @@ func (f *flow) addTCP(p *packet, from int, fwd, rev *side) {
 	f.delay.add(f, p, from, fwd, rev)
 	f.history.segment(f, p, from, s)
 	fwd.noteTCP(p, rev)
+	f.limit(p, from, s, fwd, rev)
 	f.turns.acked(f, p, from)
 	if f.firstClose < 0 && p.flags&(fin|rst) != 0 {
 		f.firstClose = int8(from)

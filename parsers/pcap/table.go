@@ -180,6 +180,7 @@ func (f *flow) close() {
 			f.sides[i].stall = nil
 		}
 	}
+	f.endLimited()
 }
 
 // end finishes what is still open, in the order of its last packets.

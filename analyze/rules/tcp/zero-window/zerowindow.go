@@ -30,6 +30,8 @@ func Rule() *analyze.Rule {
 			{Name: "duration", Default: 1, Unit: "seconds", Doc: "how long a window must stay closed"},
 			{Name: "blip", Default: 0.2, Unit: "seconds", Doc: "a closed window shorter than this never counts, whatever probes it met"},
 			{Name: "probes", Default: 2, Unit: "probes", Doc: "probes into a closed window that count as much as the duration"},
+			{Name: "limited", Default: 0.1, Unit: "share", Doc: "of a connection in which the data in flight fills the window, of which the blip is the longest part and the duration the sum"},
+			{Name: "shrunk", Default: 0.5, Unit: "share", Doc: "of the largest window, down to which it must have shrunk then: a window that is merely small for the path does not"},
 		},
 		ExplainedBy: []analyze.Mechanism{
 			via("incident/stalled-consumer", "a process that is stuck does not read"),
@@ -52,10 +54,12 @@ func Rule() *analyze.Rule {
 	}
 }
 
-// receiver is who does not read: a process, or an address where none is known.
+// receiver is who does not read, or not fast enough: a process, or an address where
+// none is known.
 type receiver struct {
 	end    join.End
 	stalls []stall
+	slow   []wait
 }
 
 type stall struct {
@@ -68,37 +72,51 @@ func run(_ context.Context, p *analyze.Pass) error {
 	ends := join.FlowsOf(p)
 	by := map[string]*receiver{}
 	var order []string
+	get := func(f *fact.Flow, side string) (*receiver, join.End) {
+		e := ends.Server(f)
+		if side == "client" {
+			e = ends.Client(f)
+		}
+		key := e.Host + "|" + e.Addr.String()
+		switch {
+		case e.Process != nil:
+			key = e.Process.Entity().Key
+		case side == "client":
+			key = e.Host + "|" + e.Addr.Addr().String() + " of " + f.Server().String()
+		}
+		if by[key] == nil {
+			by[key] = &receiver{end: e}
+			order = append(order, key)
+		}
+		return by[key], e
+	}
 	short := 0
-	for _, f := range wire.Of(p).Flows {
+	for _, f := range wire.Of(p).Eventful {
 		for i := range f.Stalls() {
 			s := &f.Stalls()[i]
 			if !long(p, s) {
 				short++
 				continue
 			}
-			e := ends.Server(f)
-			if s.By == "client" {
-				e = ends.Client(f)
+			r, e := get(f, s.By)
+			r.stalls = append(r.stalls, stall{f, s, e})
+		}
+		for i := range f.Limited() {
+			if l := &f.Limited()[i]; slow(p, f, l) {
+				r, e := get(f, l.By)
+				r.slow = append(r.slow, wait{f, l, e})
 			}
-			key := e.Host + "|" + e.Addr.String()
-			switch {
-			case e.Process != nil:
-				key = e.Process.Entity().Key
-			case s.By == "client":
-				key = e.Host + "|" + e.Addr.Addr().String() + " of " + f.Server().String()
-			}
-			if by[key] == nil {
-				by[key] = &receiver{end: e}
-				order = append(order, key)
-			}
-			by[key].stalls = append(by[key].stalls, stall{f, s, e})
 		}
 	}
 	if short > 0 {
 		p.Note("%s too short to matter", join.Count(short, "closed window was", "closed windows were"))
 	}
 	for _, k := range order {
-		report(p, by[k])
+		if r := by[k]; len(r.stalls) > 0 {
+			report(p, r)
+		} else {
+			reportSlow(p, r)
+		}
 	}
 	return nil
 }
@@ -175,7 +193,11 @@ func report(p *analyze.Pass, r *receiver) {
 		}
 		seen[s.flow] = true
 	}
-	queued := queues(r, &f)
+	sockets := make([]*join.Socket, len(r.stalls))
+	for i, s := range r.stalls {
+		sockets[i] = s.end.Socket
+	}
+	queued := queues(sockets, &f)
 	if r.end.Process != nil && !r.end.At.IsZero() && queued == 0 {
 		f.Evidence = append(f.Evidence, analyze.Cite(r.end.At, "%s is %s, by %s", r.end.Addr, r.end.Process, r.end.Link.By))
 	}
@@ -197,11 +219,10 @@ func report(p *analyze.Pass, r *receiver) {
 }
 
 // queues cites receive queues with unread data and returns the longest.
-func queues(r *receiver, f *analyze.Finding) int64 {
+func queues(sockets []*join.Socket, f *analyze.Finding) int64 {
 	var longest int64
 	cited := 0
-	for _, s := range r.stalls {
-		k := s.end.Socket
+	for _, k := range sockets {
 		if k == nil || k.Listening() || k.RecvQ().Or(0) == 0 {
 			continue
 		}
