@@ -35,6 +35,8 @@ func clockEvents(p *analyze.Pass, c *Clocks) (local map[fact.ID][]event, known [
 		if e.PID > 0 {
 			keys = append(keys, own(e.At, "the end of pid %d", e.PID))
 		}
+		// A time counted from the start of the host is not exact enough to prove
+		// the clock of another artifact.
 		add(e.At, e.Time, keys)
 	}
 	for e := range fact.All[fact.AuditEvent](p.Facts) {

@@ -43,6 +43,8 @@ type Pair struct {
 type Clocks struct {
 	of    map[fact.ID]Clock
 	skews *skews
+	hosts *Hosts
+	boots map[string]boot // by host
 }
 
 var clocks = analyze.Derived[*Clocks]{
@@ -63,7 +65,7 @@ func (c *Clocks) UTC(id fact.ID, t fact.Time) (at time.Time, uncertainty time.Du
 	switch {
 	case !t.Known():
 		return time.Time{}, 0, false
-	case t.Absolute():
+	case t.Absolute() || t.Basis == fact.Inferred:
 		return t.T.Add(c.Skew(id)).UTC(), t.Precision, true
 	}
 	k, have := c.of[id]
@@ -128,7 +130,9 @@ const pairTolerance = 2 * time.Second
 const maxClockEvents = 2000
 
 func buildClocks(p *analyze.Pass) *Clocks {
-	c := &Clocks{of: map[fact.ID]Clock{}, skews: buildSkews(p)}
+	h := HostsOf(p)
+	zones := hostZones(p, h)
+	c := &Clocks{of: map[fact.ID]Clock{}, skews: buildSkews(p), hosts: h, boots: buildBoots(p, h, zones)}
 	local, known := clockEvents(p, c)
 	if len(local) == 0 {
 		return c
@@ -142,8 +146,6 @@ func buildClocks(p *analyze.Pass) *Clocks {
 	for _, list := range index {
 		slices.SortStableFunc(list, func(a, b event) int { return cmp.Or(a.t.Compare(b.t), a.at.Compare(b.at)) })
 	}
-	h := HostsOf(p)
-	zones := hostZones(p, h)
 	ends := lastTimes(p)
 	for _, id := range slices.Sorted(maps.Keys(local)) {
 		c.of[id] = findClock(id, local[id], index, zones[h.OfArtifact(id)], ends[id], manifestZone(p.Manifest, id, h.OfArtifact(id)))

@@ -12,8 +12,10 @@ import (
 	"errors"
 	"io"
 	"path"
+	"slices"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -64,6 +66,8 @@ func sniff(h analyze.Head) analyze.Match {
 			return analyze.Maybe
 		}
 		return analyze.No
+	case messages == 0 && f.Share == 1 && !named:
+		return analyze.No // numbers that could be seconds
 	case messages*4 < f.Stamped*3:
 		// Stamps with nothing or a comma behind them head other tools' samples.
 		return analyze.Maybe
@@ -141,14 +145,39 @@ func plainLog(text []byte) bool {
 	return n*4 >= lines && n > 0
 }
 
+// logName reports whether a file is called like a log: "app.log.1", "syslog",
+// "gc_log.txt", and not "tcp_backlog", "login.conf" or a file below /proc.
 func logName(p string) bool {
 	base := strings.ToLower(path.Base(p))
-	for _, suffix := range []string{".log", ".err", ".out", ".stderr", ".stdout", "syslog", "messages", ".journal.txt"} {
+	for _, suffix := range []string{".err", ".out", ".stderr", ".stdout", "messages"} {
 		if strings.HasSuffix(base, suffix) {
 			return true
 		}
 	}
-	return strings.Contains(base, "log") || strings.HasPrefix(base, "journal")
+	if settings(p) {
+		return false
+	}
+	words := strings.FieldsFunc(base, func(r rune) bool { return !unicode.IsLetter(r) })
+	return strings.HasPrefix(base, "journal") || slices.ContainsFunc(words, func(w string) bool {
+		switch w {
+		case "backlog", "catalog", "dialog":
+			return false
+		case "logfile", "logs":
+			return true
+		}
+		return strings.HasSuffix(w, "log")
+	})
+}
+
+// settings reports whether a path is one of a host's settings or of its kernel's
+// files, as in a sosreport: many of them are about logs.
+func settings(p string) bool {
+	switch path.Ext(p) {
+	case ".conf", ".service", ".socket", ".timer", ".target":
+		return true
+	}
+	dir := "/" + path.Dir(p) + "/"
+	return strings.Contains(dir, "/proc/") || strings.Contains(dir, "/sys/") || strings.Contains(dir, "/etc/")
 }
 
 // parse reads the log block by block.

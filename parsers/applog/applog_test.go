@@ -224,3 +224,26 @@ func TestEnds(t *testing.T) {
 		}
 	}
 }
+
+// A sosreport holds thousands of files that are about logs, or in which something
+// looks like a stamp.
+func TestSniff(t *testing.T) {
+	for _, c := range []struct {
+		path, text string
+		log        bool
+	}{
+		{"logs/app.log.3", "server ready\n", true},
+		{"gc_log.txt", "pause 12\n", true},
+		{"journalctl.txt", "-- No entries --\n", true},
+		{"proc/sys/net/ipv4/tcp_backlog_ack_defer", "1\n", false},
+		{"sos/etc/systemd/logind.conf", "[Login]\n#NAutoVTs=6\n", false},
+		{"usr/lib/systemd/system/rsyslog.service", "[Unit]\nDescription=x\n", false},
+		{"sys/route/max_size", "2147483647\n", false},
+		{"proc/1/mountinfo", "22 27 0:21 / /proc rw,relatime - proc proc rw\n23 27 0:22 / /sys rw,relatime - sysfs sysfs rw\n", false},
+		{"ip_neigh", "0.0.0.0 dev lo lladdr 00:00:00:00:00:00 NOARP\n10.0.0.1 dev eth0 lladdr 02:42:ac:11:00:02 REACHABLE\n", false},
+		{"console", "12:01:07 listening\n12:01:09 ready\n", true},
+	} {
+		m := applog.Parser().Sniff(analyze.Head{Path: c.path, Bytes: []byte(c.text), Size: int64(len(c.text))})
+		require.Equal(t, c.log, m > analyze.No, c.path)
+	}
+}

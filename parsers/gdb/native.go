@@ -149,6 +149,9 @@ func nativeFrame(line []byte) (fact.Frame, bool) {
 	if len(rest) == 0 {
 		return fact.Frame{Func: "??"}, true
 	}
+	if rest[0] == ':' && !bytes.HasPrefix(rest, []byte("::")) {
+		return fact.Frame{}, false // a table with numbered rows
+	}
 	fn, args, tail := splitCall(string(rest))
 	f := fact.Frame{Func: fn, Args: args}
 	switch {

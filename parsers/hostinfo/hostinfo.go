@@ -1,6 +1,6 @@
 // Package hostinfo reads the small files that say where and when a bundle was
 // collected: date, uname, hostname, uptime, free, os-release, machine-id,
-// timedatectl, hostnamectl, who -b and passwd. Collectors often write several of
+// timedatectl, hostnamectl, who -b, /proc/uptime, /proc/stat and passwd. Collectors often write several of
 // them into one file, so every line is judged by itself.
 package hostinfo
 
@@ -10,6 +10,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -91,7 +92,7 @@ func (p *reader) emit(h fact.HostInfo) {
 
 // line reads one line and reports whether it was understood.
 func (p *reader) line(s string, at fact.Ref) bool {
-	if p.timedate(s, at) || p.account(s, at) || p.uname(s, at) || p.uptime(s, at) || p.memory(s, at) || p.release(s, at) {
+	if p.timedate(s, at) || p.account(s, at) || p.uname(s, at) || p.uptime(s, at) || p.kernelClock(s, at) || p.memory(s, at) || p.release(s, at) {
 		return true
 	}
 	if d, ok := parseDate(s); ok {
@@ -167,6 +168,42 @@ func (p *reader) uptime(s string, at fact.Ref) bool {
 		p.emit(fact.HostInfo{At: at, Name: "load", Value: strings.Join(strings.Fields(strings.ReplaceAll(load, ",", " ")), " ")})
 	}
 	return true
+}
+
+// kernelClock reads /proc/uptime, "27012.34 52000.10", and of /proc/stat the second
+// at which the kernel started, "btime 1795225016".
+func (p *reader) kernelClock(s string, at fact.Ref) bool {
+	f := strings.Fields(s)
+	if len(f) == 0 {
+		return false
+	}
+	switch p.base {
+	case "uptime", "proc_uptime":
+		if len(f) != 2 || !strings.Contains(f[0], ".") || !isNumber(f[0]) || !isNumber(f[1]) {
+			return false
+		}
+		p.emit(fact.HostInfo{At: at, Name: "uptime", Value: f[0]})
+		return true
+	case "stat", "proc_stat":
+		sec, err := strconv.ParseInt(f[len(f)-1], 10, 64)
+		switch name := strings.TrimRight(f[0], "0123456789"); name {
+		case "btime":
+			if len(f) != 2 || err != nil || sec <= 0 || sec > 1<<40 {
+				return false
+			}
+			p.emit(fact.HostInfo{At: at, Name: "boot_time", Value: f[1],
+				Time: fact.Time{T: time.Unix(sec, 0).UTC(), Basis: fact.Epoch, Precision: time.Second}})
+			return true
+		case "cpu", "intr", "ctxt", "processes", "procs_running", "procs_blocked", "softirq", "page", "swap":
+			return err == nil
+		}
+	}
+	return false
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.ParseFloat(s, 64)
+	return err == nil
 }
 
 // memory reads the rows of free: "Mem:          24105         636 ...". The unit

@@ -23,8 +23,7 @@ func (s *Stamp) parseDigits(b []byte, order Order) int {
 	case 1, 2:
 		switch at(b, n) {
 		case ':':
-			s.Clock = true
-			return s.clock(b, 0)
+			return s.bareClock(b)
 		case '/', '-', '.', ' ':
 			return s.dayOrMonthFirst(b, int(v), n, order)
 		}
@@ -238,6 +237,17 @@ func (s *Stamp) klog(b []byte) int {
 	}
 	s.Month, s.Day = int(v/100), int(v%100)
 	return s.clock(b, 6)
+}
+
+// bareClock reads a clock without a date. The first bytes of a MAC address and
+// numbers of devices, such as 0:21, look like one.
+func (s *Stamp) bareClock(b []byte) int {
+	s.Clock = true
+	end := s.clock(b, 0)
+	if end == len("0:21") || at(b, end) == ':' || letter(at(b, end)) || digit(at(b, end)) {
+		return 0
+	}
+	return end
 }
 
 // clock reads 1:34:48, 01:34:48.123, 01:34, 1:34:48 AM, 下午1:34:48, 01时34分48秒

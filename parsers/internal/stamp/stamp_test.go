@@ -72,6 +72,7 @@ func TestParseNot(t *testing.T) {
 	for _, in := range []string{
 		"", "hello world", "10.20.30.40:80 x", "127.0.0.1 - - [", "2026 was a year", "2026-13-41 01:02:03 x", "12345678 x", "1795225255-x y",
 		"99/99/2026 01:02:03", "Nova 21 01:02:03", "Nov 21", "2026-11-21", "E2BIG 1 x y z", "11/21/2026", "1/2/3/4 5 6 7", "2026-11-21T",
+		"0:21 / /proc rw", "00:00:00:00:00:00 NOARP",
 	} {
 		_, n := Parse([]byte(in), Unknown)
 		assert.Zero(t, n, in)

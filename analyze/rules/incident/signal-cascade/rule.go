@@ -186,14 +186,14 @@ func earlier(p *analyze.Pass, e *join.Episode) *analyze.Evidence {
 		if ev.PID == 0 || h.Of(ev.At) != e.Root.Host || e.Root.At.IsZero() {
 			continue
 		}
-		at, _, ok := c.UTC(ev.At.Artifact, ev.Time)
+		at, _, ok := c.UTC(ev.At.Artifact, c.Kernel(ev))
 		if gap := e.Root.At.Sub(at); !ok || gap < 0 || gap > time.Minute {
 			continue
 		}
 		if slices.ContainsFunc(e.Victims, func(v *join.Process) bool {
 			return v.PID == ev.PID || slices.ContainsFunc(v.Children, func(c *join.Process) bool { return c.PID == ev.PID })
 		}) {
-			out := c.Date(analyze.Cite(ev.At, "%s of pid %d before the signal", ev.Event, ev.PID), ev.Time)
+			out := c.Date(analyze.Cite(ev.At, "%s of pid %d before the signal", ev.Event, ev.PID), c.Kernel(ev))
 			return &out
 		}
 	}

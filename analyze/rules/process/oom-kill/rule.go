@@ -71,7 +71,7 @@ func report(p *analyze.Pass, g *kills) {
 	subject := fmt.Sprintf("process %d (%s)", e.PID, e.Comm)
 	f := analyze.Finding{
 		Severity: analyze.High, Confidence: analyze.Confirmed,
-		Evidence: []analyze.Evidence{c.Date(analyze.Cite(e.At, "the kernel states the kill"), e.Time)},
+		Evidence: []analyze.Evidence{c.Date(analyze.Cite(e.At, "the kernel states the kill"), c.Kernel(e))},
 		Fix:      "Find what grows in the victim (heap profile, growth of its log's numbers); raise the limit only if its size is right.",
 	}
 	if pr := join.ProcessesOf(p).Get(g.host, e.PID); pr != nil {
@@ -83,7 +83,7 @@ func report(p *analyze.Pass, g *kills) {
 	if len(g.events) > 1 {
 		f.Title += fmt.Sprintf(" (%d times)", len(g.events))
 	}
-	f.From, _, _ = c.UTC(e.At.Artifact, e.Time)
+	f.From, _, _ = c.UTC(e.At.Artifact, c.Kernel(e))
 	f.To = f.From
 	if e.Cgroup != "" {
 		f.Entities = append(f.Entities, analyze.Entity{Kind: join.KindUnit, Key: g.host + "/" + e.Cgroup, Name: e.Cgroup})
@@ -97,7 +97,7 @@ func report(p *analyze.Pass, g *kills) {
 	detail := []string{mechanism(e)}
 	for i, o := range g.events[1:] {
 		if i < 5 {
-			f.Evidence = append(f.Evidence, c.Date(analyze.Cite(o.At, "again: pid %d", o.PID), o.Time))
+			f.Evidence = append(f.Evidence, c.Date(analyze.Cite(o.At, "again: pid %d", o.PID), c.Kernel(o)))
 			if pr := join.ProcessesOf(p).Get(g.host, o.PID); pr != nil {
 				f.Entities = append(f.Entities, pr.Entity())
 			}
@@ -229,7 +229,7 @@ func noSender(p *analyze.Pass, host string, e *fact.KernelEvent) string {
 // silence say something.
 func covers(p *analyze.Pass, t *fact.AuditTrail, e *fact.KernelEvent) bool {
 	c := join.ClocksOf(p)
-	kill, _, ok := c.UTC(e.At.Artifact, e.Time)
+	kill, _, ok := c.UTC(e.At.Artifact, c.Kernel(e))
 	return ok && t.First.Known() && t.Last.Known() && !kill.Before(t.First.T) && !kill.After(t.Last.T)
 }
 

@@ -131,7 +131,7 @@ func (g *group) judge(p *analyze.Pass) {
 	}
 	for i, e := range g.hung {
 		if i < 4 {
-			f.Evidence = append(f.Evidence, c.Date(analyze.Cite(e.At, "the kernel reports a hung task: pid %d (%s)", e.PID, e.Comm), e.Time))
+			f.Evidence = append(f.Evidence, c.Date(analyze.Cite(e.At, "the kernel reports a hung task: pid %d (%s)", e.PID, e.Comm), c.Kernel(e)))
 		}
 	}
 	seen := map[int]bool{}
