@@ -48,11 +48,12 @@ type Match int
 // The degrees. Names break ties: a parser that sees its content and its usual
 // file name may answer one degree more than for the content alone.
 const (
-	No       Match = iota
-	Maybe          // would take it if nobody else does
-	Probably       // several signs of the format
-	Sure           // a magic number or an unmistakable header
-	Certain        // Sure, and more specific than another parser that is Sure
+	No        Match = iota
+	Maybe           // would take it if nobody else does
+	Probably        // several signs of the format
+	Sure            // a magic number or an unmistakable header
+	Certain         // Sure, and more specific than another parser that is Sure
+	Container       // holds several artifacts, of which one that is Certain would read the first
 )
 
 // Sink takes what a parser finds in one artifact. It is used by one goroutine.

@@ -4,6 +4,7 @@
 //	$ ss -tanp            ops@web-1:~$ ss -tanp       + ss -tanp
 //	==> /proc/net/tcp <== ### ss -tanp                ===== ss -tanp =====
 //
+// Outputs that were only pasted below each other are told apart by their headings.
 // Each output becomes an artifact of its own, named by its command, so that the
 // parser of its format reads it.
 package transcript
@@ -25,20 +26,28 @@ import (
 func Parser() *analyze.Parser {
 	return &analyze.Parser{
 		Name:  "transcript",
-		Doc:   "Outputs of several commands in one file, with the commands or file names above them.",
+		Doc:   "Outputs of several commands in one file, with or without the commands or file names above them.",
 		Emits: []fact.Kind{fact.CommandRun{}.Kind()},
 		Sniff: sniff,
 		Parse: parse,
 	}
 }
 
-// sniff wants two commands that people collect with, marked in the same way, and
-// the first of them at the beginning. Recordings of a terminal are read as what a
-// person typed, by package history.
+// sniff leaves recordings of a terminal to package history, which reads them as
+// what a person typed.
 func sniff(h analyze.Head) analyze.Match {
 	if bytes.HasPrefix(h.Bytes, []byte("Script started on ")) || strings.Contains(path.Base(h.Path), "typescript") || bytes.IndexByte(h.Bytes, 0) >= 0 {
 		return analyze.No
 	}
+	if m := sniffMarked(h); m != analyze.No {
+		return m
+	}
+	return sniffPasted(h)
+}
+
+// sniffMarked wants two commands that people collect with, marked in the same way,
+// and the first of them at the beginning.
+func sniffMarked(h analyze.Head) analyze.Match {
 	var known [styles]int
 	before, marked := 0, false
 	for line := range bytes.Lines(h.Bytes) {
@@ -58,7 +67,7 @@ func sniff(h analyze.Head) analyze.Match {
 		}
 		marked = true
 		if known[s]++; known[s] == 2 {
-			return analyze.Certain
+			return analyze.Container
 		}
 	}
 	return analyze.No
@@ -186,7 +195,19 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 		return err
 	}
 	defer r.Close()
-	rd := lines.New(r, in.ID())
+	head := make([]byte, analyze.HeadSize)
+	n, err := io.ReadFull(r, head)
+	if err != nil && n == 0 {
+		return err
+	}
+	rd := lines.New(io.MultiReader(bytes.NewReader(head[:n]), r), in.ID())
+	if sniffMarked(analyze.Head{Path: in.Path, Size: in.Size, Bytes: head[:n]}) == analyze.No {
+		return parsePasted(ctx, in, out, rd)
+	}
+	return parseMarked(ctx, in, out, rd)
+}
+
+func parseMarked(ctx context.Context, in *analyze.Input, out *analyze.Sink, rd *lines.Reader) error {
 	used := none
 	var list []section
 	for rd.Next() {

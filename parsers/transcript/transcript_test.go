@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/culprit-dev/culprit/analyze"
+	"github.com/culprit-dev/culprit/parsers/applog"
 	"github.com/culprit-dev/culprit/parsers/hostinfo"
 	"github.com/culprit-dev/culprit/parsers/parsertest"
 	"github.com/culprit-dev/culprit/parsers/ps"
@@ -32,23 +33,60 @@ const (
 func TestSections(t *testing.T) {
 	for name, mark := range map[string]string{
 		"dollar": "$ %\n", "prompt": "ops@web-1:~$ %\n", "root": "[root@web-1 ~]# %\n", "traced": "+ %\n", "hashed": "### %\n",
-		"ruled": "===== % =====\n", "dashed": "--- % ---\n", "crlf": "$ %\r\n", "hash": "# %\n", "head": "==> /tmp/%.txt <==\n",
+		"ruled": "===== % =====\n", "dashed": "--- % ---\n", "crlf": "$ %\r\n", "hash": "# %\n", "head": "==> /tmp/%.txt <==\n", "pasted": "",
 	} {
 		var text strings.Builder
 		for _, c := range [][2]string{{"date", date}, {"ss -tanp", socks}, {"ps -ef", procs}} {
 			text.WriteString(strings.ReplaceAll(mark, "%", c[0]) + c[1] + "\n")
 		}
-		content := text.String()
-		in := &analyze.Input{Path: "all.txt", Size: int64(len(content)), Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(content)), nil }}
-		got, err := analyze.Read(t.Context(), []*analyze.Input{in}, analyze.Config{Jobs: 1, Parsers: []*analyze.Parser{
-			hostinfo.Parser(), ps.Parser(), sockets.Parser(), transcript.Parser()}})
-		require.NoError(t, err)
+		got := read(t, text.String())
 		require.Len(t, got.Artifacts, 4, name)
 		for i, want := range []string{"transcript", "hostinfo", "ps", "sockets"} {
 			require.Equal(t, want, got.Artifacts[i].Parser, "%s: %s", name, got.Artifacts[i].Path)
 		}
 		require.Equal(t, 1, got.Store.Count("socket"))
 		require.Equal(t, 1, got.Store.Count("process"))
+	}
+}
+
+// read reads a text with the parsers of what stands in it.
+func read(t *testing.T, content string) *analyze.Facts {
+	t.Helper()
+	in := &analyze.Input{Path: "all.txt", Size: int64(len(content)), Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(content)), nil }}
+	got, err := analyze.Read(t.Context(), []*analyze.Input{in}, analyze.Config{Jobs: 1, Parsers: []*analyze.Parser{
+		applog.Parser(), hostinfo.Parser(), ps.Parser(), sockets.Parser(), transcript.Parser()}})
+	require.NoError(t, err)
+	return got
+}
+
+// TestPasted: what belongs to one parser stays together, wherever in the file the
+// next heading comes.
+func TestPasted(t *testing.T) {
+	row := strings.Split(socks, "\n")[1] + "\n"
+	long := socks + strings.Repeat(row, 400)
+	log := "2026-11-21T02:44:13Z INFO started\n2026-11-21T02:44:14Z WARN slow\n"
+	for _, c := range []struct {
+		name, text string
+		artifacts  []string
+		sockets    int
+	}{
+		{"one tool", socks + "\n" + socks, []string{"all.txt"}, 2},
+		{"loop", date + socks + date + socks, []string{"all.txt", "all.txt!date", "all.txt!ss"}, 2},
+		{"loop of two", date + socks + procs + date + socks + procs, []string{"all.txt", "all.txt!date", "all.txt!date (2)", "all.txt!ps", "all.txt!ps (2)", "all.txt!ss", "all.txt!ss (2)"}, 2},
+		{"far below", long + procs, []string{"all.txt", "all.txt!ps", "all.txt!ss"}, 401},
+		{"alone and long", long, []string{"all.txt"}, 401},
+		{"host's name first", "web-1\n" + socks + procs, []string{"all.txt", "all.txt!ps", "all.txt!ss"}, 1},
+		{"log behind", procs + log, []string{"all.txt", "all.txt!log", "all.txt!ps"}, 0},
+		{"date in a log", date + log + date + log, []string{"all.txt"}, 0},
+		{"table in a log", log + procs + log, []string{"all.txt"}, 0},
+	} {
+		got := read(t, c.text)
+		var names []string
+		for _, a := range got.Artifacts {
+			names = append(names, a.Path)
+		}
+		require.Equal(t, c.artifacts, names, c.name)
+		require.Equal(t, c.sockets, got.Store.Count("socket"), c.name)
 	}
 }
 
