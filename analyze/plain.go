@@ -6,16 +6,51 @@ const esc = 0x1b
 
 // AppendPlain appends b as a terminal shows it: without the sequences that colour
 // it, move the cursor or set a title. These are CSI "ESC [ ... letter", OSC
-// "ESC ] ... BEL" or "... ESC \", and "ESC ( B" and its kin that choose characters.
+// "ESC ] ... BEL" or "... ESC \", and "ESC ( B" and its kin that choose characters:
+// behind "ESC ( 0" letters are lines, as pstree -G draws them.
 func AppendPlain(dst, b []byte) []byte {
+	drawing := false
 	for {
 		i := bytes.IndexByte(b, esc)
 		if i < 0 {
-			return append(dst, b...)
+			i = len(b)
 		}
+		from := len(dst)
 		dst = append(dst, b[:i]...)
-		b = b[i+sequence(b[i:]):]
+		if drawing {
+			dst = dst[:from+len(drawn(dst[from:]))]
+		}
+		if i == len(b) {
+			return dst
+		}
+		n := sequence(b[i:])
+		if n == 3 && b[i+1] == '(' {
+			drawing = b[i+2] == '0'
+		}
+		b = b[i+n:]
 	}
+}
+
+// drawn replaces the letters of the VT100's line drawing in place by characters
+// that look alike, and drops the shifts between the sets.
+func drawn(b []byte) []byte {
+	out := b[:0]
+	for _, c := range b {
+		switch c {
+		case 'q':
+			c = '-'
+		case 'x', 't', 'u':
+			c = '|'
+		case 'm', 'j':
+			c = '`'
+		case 'w', 'v', 'n', 'l', 'k':
+			c = '+'
+		case 0x0e, 0x0f:
+			continue
+		}
+		out = append(out, c)
+	}
+	return out
 }
 
 // sequence is the length of the terminal sequence that b begins with.

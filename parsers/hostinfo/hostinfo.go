@@ -74,6 +74,8 @@ type reader struct {
 	named    bool
 	accounts int
 	local    *fact.HostInfo // timedatectl's local time, until its zone is known
+	heading  bool           // the line before can be free's heading in any language
+	memoryAt bool           // the line before was free's row of the memory
 }
 
 func newReader(file string, out *analyze.Sink) *reader {
@@ -210,16 +212,46 @@ func isNumber(s string) bool {
 // stands in the command's options, so the number is kept as printed.
 func (p *reader) memory(s string, at fact.Ref) bool {
 	f := strings.Fields(s)
-	if len(f) >= 4 && f[0] == "total" && f[1] == "used" && f[2] == "free" {
-		return true
+	name, sizes := p.memoryRow(s, f)
+	if name == "" {
+		return len(f) >= 4 && f[0] == "total" && f[1] == "used" && f[2] == "free"
 	}
-	if len(f) < 3 || f[0] != "Mem:" && f[0] != "Swap:" {
-		return false
-	}
-	name := strings.ToLower(strings.TrimSuffix(f[0], ":"))
-	p.emit(fact.HostInfo{At: at, Name: map[string]string{"mem": "memory_total", "swap": "swap_total"}[name], Value: f[1]})
-	p.emit(fact.HostInfo{At: at, Name: map[string]string{"mem": "memory_used", "swap": "swap_used"}[name], Value: f[2]})
+	p.emit(fact.HostInfo{At: at, Name: name + "_total", Value: sizes[0]})
+	p.emit(fact.HostInfo{At: at, Name: name + "_used", Value: sizes[1]})
 	return true
+}
+
+// memoryRow is what a row of free is of, and its sizes. Other languages have other
+// words, but no digits in the heading, six or seven sizes of the memory below it
+// and then three of the swap space:
+//
+//	              gesamt       benutzt     frei      gemns.  Puffer/Cache verfügbar
+//	Speicher:      24105        1121       20614           8        2770       22984
+//	Swap:              0           0           0
+func (p *reader) memoryRow(s string, f []string) (name string, sizes []string) {
+	heading, memory := p.heading, p.memoryAt
+	p.heading, p.memoryAt = len(f) >= 6 && len(f) <= 8 && s[0] == ' ' && !strings.ContainsAny(s, "0123456789:="), false
+	n := len(f)
+	for n > 0 && isSize(f[n-1]) {
+		n--
+	}
+	label := strings.Join(f[:n], " ")
+	sizes = f[n:]
+	switch {
+	case len(sizes) < 2 || !strings.HasSuffix(label, ":") && !strings.HasSuffix(label, "："):
+		return "", nil
+	case label == "Mem:" || heading && (len(sizes) == 6 || len(sizes) == 7):
+		p.memoryAt = true
+		return "memory", sizes
+	case label == "Swap:" || memory && len(sizes) == 3:
+		return "swap", sizes
+	}
+	return "", nil
+}
+
+// isSize reports whether a word is a size as free prints it: 24105, 2.8Gi, 8,7Mi.
+func isSize(w string) bool {
+	return w != "" && w[0] >= '0' && w[0] <= '9' && strings.Trim(w, "0123456789.,KMGTPEBib") == ""
 }
 
 // release reads os-release and hostnamectl.

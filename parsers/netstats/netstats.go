@@ -34,6 +34,7 @@ const (
 	netstatS         // "TcpExt:" and "    123 times the listen queue of a socket overflowed"
 	nstat            // "#kernel" and "TcpExtListenOverflows  0  0.0"
 	pairs            // "Tcp: ActiveOpens ..." and "Tcp: 12 ..."
+	nstatJSON        // nstat -j: {"kernel":{"IpInReceives":771696,...}}
 	ssSummary        // "TCP:   650 (estab 0, closed 649, ...)"
 	sockstat         // "TCP: inuse 1 orphan 0 tw 631 alloc 19 mem 93"
 	meminfo          // "MemTotal:       24684084 kB"
@@ -80,6 +81,8 @@ func formOf(file string, head []string) (f form, sure bool) {
 		switch {
 		case s == "#kernel", strings.HasPrefix(s, "Ip6InReceives "):
 			return nstat, true
+		case strings.HasPrefix(s, `{"kernel":{"`), strings.TrimSpace(s) == `"kernel": {`:
+			return nstatJSON, true
 		case strings.HasPrefix(s, "sockets: used "), strings.HasPrefix(s, "TCP6: inuse "):
 			return sockstat, true
 		case strings.HasPrefix(s, "TCP:") && strings.Contains(s, "(estab "):

@@ -30,6 +30,8 @@ func (p *reader) line(s string, ref fact.Ref) {
 		ok = p.netstatS(s, ref)
 	case nstat:
 		ok = p.nstat(s, ref)
+	case nstatJSON:
+		p.nstatJSON(s, ref)
 	case pairs:
 		ok = p.pairs(s, ref)
 	case ssSummary:
@@ -120,6 +122,19 @@ func (p *reader) nstat(s string, ref fact.Ref) bool {
 	}
 	p.emit(ref, "nstat", f[0], n)
 	return true
+}
+
+// nstatJSON reads the members of a line of `nstat -j`, or the one of a line of
+// `nstat -jp`.
+func (p *reader) nstatJSON(s string, ref fact.Ref) {
+	for part := range strings.SplitSeq(s, ",") {
+		key, value, _ := strings.Cut(part[strings.LastIndexByte(part, '{')+1:], ":")
+		name, err1 := strconv.Unquote(strings.TrimSpace(key))
+		n, err2 := strconv.ParseInt(strings.Trim(value, " }"), 10, 64)
+		if err1 == nil && err2 == nil {
+			p.emit(ref, "nstat", name, n)
+		}
+	}
 }
 
 // pairs reads the two lines of a section of /proc/net/snmp and netstat: names and,

@@ -94,6 +94,10 @@ func sniffTable(hd *header, next string, before int, named bool) analyze.Match {
 
 // isBanner reports lines that ps, top and pidstat print before their header.
 func isBanner(line string) bool {
+	line = strings.TrimLeft(line, " ")
+	if strings.Contains(line, "%idle ") {
+		return true // of toybox: "200%cpu 147%user   0%nice  23%sys  27%idle"
+	}
 	for _, p := range []string{"top - ", "Tasks:", "Threads:", "%Cpu", "Cpu(s)", "Cpu", "MiB ", "KiB ", "GiB ", "Mem:", "Swap:", "Mem ", "CPU:", "Load average:",
 		"your ", "Linux ", "Warning:", "warning:", "Signal ", "Unknown HZ", "Processes:", "PhysMem:", "last pid:"} {
 		if strings.HasPrefix(line, p) {
@@ -141,7 +145,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 		if strings.TrimSpace(text) == "" {
 			continue
 		}
-		if tree == nil && t.header == nil && (isTree(text) || isTreeRoot(text)) {
+		if tree == nil && t.header == nil && !t.summary && (isTree(text) || isTreeRoot(text)) {
 			tree = &treeReader{t: t}
 			t.begin("pstree", nil, r.Ref())
 		}

@@ -58,8 +58,13 @@ func isTreeRoot(line string) bool {
 	return ok && (rest == "" || rest[0] == ' ')
 }
 
-// treeLabel cuts a node off the front: "bash(8796)---..." or "bash,8796 -l".
+// treeLabel cuts a node off the front: "bash(8796)---..." or "bash,8796 -l", which
+// is "(bash,8796)" where the command line cannot be read, as that of a zombie.
 func treeLabel(s string) (name string, pid int, rest string, ok bool) {
+	if inner, more, closed := strings.Cut(strings.TrimPrefix(s, "("), ")"); closed && strings.HasPrefix(s, "(") && strings.Contains(inner, ",") {
+		name, pid, rest, ok = treeLabel(inner)
+		return name, pid, more, ok && rest == ""
+	}
 	for i := 0; i < min(len(s), maxName); i++ {
 		switch s[i] {
 		case '(':

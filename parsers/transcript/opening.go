@@ -139,7 +139,7 @@ func titled(s string) output {
 	switch {
 	case words[0] == "Ip:" && len(words) == 1:
 		return output{"netstat -s", "netstat -s"}
-	case words[0] == "Total:" && len(words) > 1 && len(words) <= 4 && isNumber(words[1]):
+	case words[0] == "Total:" && len(words) > 1 && isNumber(words[1]) && (len(words) == 2 || words[2] == "(kernel"):
 		return output{"ss -s", "ss -s"}
 	case len(words) > 4 && (words[0] == "Linux" || words[0] == "FreeBSD" || words[0] == "Darwin"):
 		if strings.HasPrefix(words[2], "(") {
