@@ -44,7 +44,7 @@ func (s *runState) judge(res *Result, rules []*Rule) {
 	slices.SortStableFunc(all, func(a, b *Finding) int {
 		return cmp.Or(
 			cmp.Compare(b.Role, a.Role),
-			cmp.Compare(a.history(moment), b.history(moment)),
+			cmp.Compare(moment.beside(a), moment.beside(b)),
 			cmp.Compare(b.Severity, a.Severity),
 			cmp.Compare(b.Confidence, a.Confidence),
 			cmp.Compare(g.explained(b), g.explained(a)),

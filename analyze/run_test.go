@@ -253,12 +253,19 @@ func TestHistoryComesAfterTheIncident(t *testing.T) {
 		return r
 	}
 	tonight := time.Date(2026, 11, 20, 3, 0, 0, 0, time.UTC)
-	first := func(old time.Time) string {
-		in := []*analyze.Input{input("a", "words\nx")}
-		return run(t, in, ended("t/old", old, analyze.Confirmed), ended("t/tonight", tonight, analyze.Likely)).Findings[0].Rule
+	first := func(old time.Time, m *analyze.Manifest) string {
+		res, err := analyze.Run(t.Context(), []*analyze.Input{input("a", "words\nx")}, analyze.Config{
+			Parsers: []*analyze.Parser{words()}, Manifest: m,
+			Rules: []*analyze.Rule{ended("t/old", old, analyze.Confirmed), ended("t/tonight", tonight, analyze.Likely)},
+		})
+		require.NoError(t, err)
+		return res.Findings[0].Rule
 	}
-	require.Equal(t, "t/tonight", first(tonight.AddDate(0, 0, -3)))
-	require.Equal(t, "t/old", first(tonight.Add(-2*time.Hour)), "the same night: the surer one leads")
+	require.Equal(t, "t/tonight", first(tonight.AddDate(0, 0, -3), nil))
+	before := tonight.Add(-2 * time.Hour)
+	require.Equal(t, "t/old", first(before, nil), "the same night: the surer one leads")
+	require.Equal(t, "t/tonight", first(before, &analyze.Manifest{From: tonight.Add(-time.Minute), To: tonight}))
+	require.Equal(t, "t/old", first(before, &analyze.Manifest{From: before, To: before.Add(time.Minute)}))
 }
 
 func TestCircularExplanationsKeepTheFirst(t *testing.T) {
