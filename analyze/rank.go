@@ -217,8 +217,12 @@ func (s *runState) verdict(res *Result) Verdict {
 			titles = append(titles, strings.TrimRight(f.Title, "."))
 		}
 	}
-	ran := 0
+	ran, all := 0, 0
 	for _, r := range s.statuses {
+		if r.aboutBundle() {
+			continue // that the bundle is as it should be says nothing of the service
+		}
+		all++
 		if r.Status == RuleClean || r.Status == RuleFinding {
 			ran++
 		}
@@ -241,7 +245,7 @@ func (s *runState) verdict(res *Result) Verdict {
 		v.Summary = "No rule could judge this bundle: see what was not read and what to collect."
 	default:
 		v.Status = StatusClean
-		v.Summary = fmt.Sprintf("%d of %d rules could judge this bundle, and none found anything at medium severity or above.", ran, len(s.statuses))
+		v.Summary = fmt.Sprintf("%d of %d rules could judge this bundle, and none found anything at medium severity or above.", ran, all)
 	}
 	return v
 }

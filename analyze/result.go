@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"strings"
 	"time"
 
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -118,6 +119,10 @@ type RuleStatus struct {
 	// Next are the commands that would have let it run.
 	Next []string `json:"next,omitempty"`
 }
+
+// aboutBundle reports whether the rule judges the bundle and not the service: those
+// of the family quality do.
+func (s *RuleStatus) aboutBundle() bool { return strings.HasPrefix(s.ID, "quality/") }
 
 // Finding returns the finding with an ID, nil if there is none.
 func (r *Result) Finding(id string) *Finding {

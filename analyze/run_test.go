@@ -284,6 +284,7 @@ func TestVerdicts(t *testing.T) {
 	require.Equal(t, analyze.StatusSymptoms, run(t, in, rule("t/x", "x", analyze.Medium, nil)).Verdict.Status)
 	require.Equal(t, analyze.StatusRootCause, run(t, in, rule("t/x", "x", analyze.High, nil)).Verdict.Status)
 	require.Equal(t, analyze.StatusInsufficient, run(t, in).Verdict.Status)
+	require.Equal(t, analyze.StatusInsufficient, run(t, in, rule("quality/x", "x", analyze.Low, nil)).Verdict.Status, "about the bundle only")
 }
 
 func TestSameResultForAnyNumberOfJobs(t *testing.T) {
