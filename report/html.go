@@ -143,10 +143,19 @@ func htmlFuncs() template.FuncMap {
 		"period":     func(f *analyze.Finding) string { return period(f.From, f.To) },
 		"size":       size,
 		"plural":     plural,
+		"fold":       fold,
 		"join":       func(s []string) string { return oneLine(strings.Join(s, "; ")) },
 		"add":        func(a, b int) int { return a + b },
 		"sub":        func(a, b int) int { return a - b },
 	}
+}
+
+// folded is a list of which a page shows the beginning and unfolds the rest.
+type folded struct{ Head, Rest []string }
+
+func fold(list []string) folded {
+	n := min(len(list), namesInGroup)
+	return folded{list[:n], list[n:]}
 }
 
 // stamp is the time of evidence with its doubt, "" if it has none.

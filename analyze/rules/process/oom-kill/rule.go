@@ -71,7 +71,7 @@ func report(p *analyze.Pass, g *kills) {
 	subject := fmt.Sprintf("process %d (%s)", e.PID, e.Comm)
 	f := analyze.Finding{
 		Severity: analyze.High, Confidence: analyze.Confirmed,
-		Evidence: []analyze.Evidence{c.Date(analyze.Cite(e.At, "the kernel states the kill"), c.Kernel(e))},
+		Evidence: []analyze.Evidence{c.Date(analyze.Cite(e.At, "the kernel states that it killed pid %d (%s)", e.PID, e.Comm), c.Kernel(e))},
 		Fix:      "Find what grows in the victim (heap profile, growth of its log's numbers); raise the limit only if its size is right.",
 	}
 	if pr := join.ProcessesOf(p).Get(g.host, e.PID); pr != nil {
