@@ -56,16 +56,25 @@ func (x *Index) idleTimeouts() {
 // boundedIdle decides about connections on which the first packet after a silence
 // met a RST or nothing. A peer that was restarted looks the same, but takes all
 // connections with it: for a timer, some must survive shorter silences, and some
-// older one must go on after the first death.
+// older one must go on after the first death. Where nothing but silence answers, it
+// may as well be that no one moment lies in all the fatal silences: a device that
+// lost its state once did it at one moment, and a host that did so sends RST.
 func (x *Index) boundedIdle(cases []*Case) {
 	if len(cases) < idleFlows {
 		return
 	}
-	shortest, death := cases[0].Idle, cases[0].At()
+	shortest := cases[0].Idle
+	since, death := cases[0].fatal()
+	mute := true
 	for _, c := range cases {
-		shortest, death = min(shortest, c.Idle), first(death, c.At())
+		from, to := c.fatal()
+		shortest, death = min(shortest, c.Idle), first(death, to)
+		if from.After(since) {
+			since = from
+		}
+		mute = mute && c.Reset == nil
 	}
-	goesOn := false
+	goesOn := mute && since.After(death)
 	seen := map[*Server]bool{}
 	for _, c := range cases {
 		s := x.Server(c.Flow)
@@ -88,6 +97,17 @@ func (x *Index) boundedIdle(cases []*Case) {
 		}
 		c.Class = IdleTimeout
 	}
+}
+
+// fatal is when the silence began that a conversation did not survive, and when it
+// ended.
+func (c *Case) fatal() (from, to time.Time) {
+	for _, g := range c.Flow.Idle() {
+		if g.BeforeFrame == c.IdleFrame {
+			return g.From, g.From.Add(g.Duration)
+		}
+	}
+	return c.At().Add(-c.Idle), c.At()
 }
 
 // goesOn reports whether a conversation that began before a moment exchanged payload

@@ -187,13 +187,15 @@ func (c *Case) gapBefore(frame int) (fact.Gap, bool) {
 }
 
 // silent finds a connection whose packets stay unanswered after a silence: a
-// device dropped its state and says nothing. It returns nil for others.
+// device dropped its state and says nothing. A FIN shows it as well as payload,
+// since a kernel that knows the connection acknowledges it at once. It returns nil
+// for others.
 func silent(f *fact.Flow) *Case {
 	if f.Proto() != "tcp" || !f.Established || len(f.Resets()) > 0 || f.Retransmitted() < 2 {
 		return nil
 	}
 	for _, g := range f.Idle() {
-		if g.Probed || g.Duration < minIdle || g.EndedBy != "data" {
+		if g.Probed || g.Duration < minIdle || g.EndedBy != "data" && g.EndedBy != "fin" {
 			continue
 		}
 		c := &Case{Flow: f, Idle: g.Duration, IdleFrame: g.BeforeFrame, Provoked: true, FromServer: g.EndedFrom == "client"}
@@ -201,7 +203,8 @@ func silent(f *fact.Flow) *Case {
 		if !c.FromServer {
 			sender = &f.ToClient
 		}
-		if c.side().LastFrame() < g.AfterFrame && sender.Unacked() > 0 && f.Last().Sub(g.From) > g.Duration+time.Second {
+		unheard := sender.Unacked() > 0 || g.EndedBy == "fin"
+		if c.side().LastFrame() < g.AfterFrame && unheard && f.Last().Sub(g.From) > g.Duration+time.Second {
 			return c
 		}
 	}

@@ -94,7 +94,8 @@ func (l *leak) findBackend(groups []*tables.Group) {
 }
 
 // findFronts counts the clients of the process that opened the group. Where owners
-// are unknown, every other service of the host may be the front.
+// are unknown, every other service of the host may be the front. A process that
+// connects to itself holds the other ends, too: these are no clients.
 func (l *leak) findFronts(socks *join.Sockets, groups []*tables.Group) {
 	if !l.Client {
 		return
@@ -105,7 +106,7 @@ func (l *leak) findFronts(socks *join.Sockets, groups []*tables.Group) {
 		}
 	}
 	for _, g := range groups {
-		if g.Client || g.Owner != l.Owner || l.Owner == nil && (g.Service == l.Service || g.Service.Port() == l.Service.Port()) {
+		if g.Client || g.Owner != l.Owner || g.Service == l.Service || l.Owner == nil && g.Service.Port() == l.Service.Port() {
 			continue
 		}
 		l.proxy = true
@@ -116,12 +117,13 @@ func (l *leak) findFronts(socks *join.Sockets, groups []*tables.Group) {
 	}
 }
 
-// mayServe reports whether a listener can be the front of the group's owner.
+// mayServe reports whether a listener can be the front of the group's owner. The one
+// that the group leads to cannot.
 func (l *leak) mayServe(k *join.Socket) bool {
-	if l.Owner == nil {
-		return k.Local.Port() != l.Service.Port()
+	if k.Local.Port() == l.Service.Port() && (l.Owner == nil || l.far != nil) {
+		return false
 	}
-	return slices.Contains(k.Owners, l.Owner)
+	return l.Owner == nil || slices.Contains(k.Owners, l.Owner)
 }
 
 // findLimit finds the owner's limit of open files.

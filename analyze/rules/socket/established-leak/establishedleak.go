@@ -128,7 +128,7 @@ func (l *leak) judge(p *analyze.Pass) (verdict, bool) {
 	mostly := n >= p.Threshold("silent_share")*float64(len(l.Sockets))
 	v.oneWay = l.Client && l.proxy && mostly && n >= p.Threshold("unmatched") && n >= p.Threshold("ratio")*float64(max(l.fronts, 1))
 	v.many = l.timersKnown && mostly && n >= p.Threshold("sockets") && n >= p.Threshold("timer_ratio")*float64(max(l.timed, 1))
-	v.fullLimit = mostly && l.limit != nil && l.limit.Soft.Known && n >= p.Threshold("limit_share")*float64(l.limit.Soft.V)
+	v.fullLimit = l.timersKnown && mostly && l.limit != nil && l.limit.Soft.Known && n >= p.Threshold("limit_share")*float64(l.limit.Soft.V)
 	v.grows = l.grown != nil || l.before > 0 && n >= p.Threshold("growth")*float64(l.before)
 	q := float64(l.quiet)
 	v.otherWay = !l.Client && l.grown != nil && l.backend != nil && q >= p.Threshold("unmatched_many") && q >= p.Threshold("ratio")*float64(l.backs)
