@@ -214,6 +214,9 @@ type GoroutineGroup struct {
 	Frames []Frame           `json:"frames"`
 	Labels map[string]string `json:"labels,omitempty"`
 	Leaked bool              `json:"leaked,omitempty"`
+	// Unnamed are the innermost program counters for which the text prints no frame:
+	// those inside the runtime.
+	Unnamed []uint64 `json:"unnamed,omitempty"`
 }
 
 // Kind is "goroutine_group".

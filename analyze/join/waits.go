@@ -277,18 +277,7 @@ func collectDumps(p *analyze.Pass) []*WaitDump {
 	for _, d := range all {
 		d.addCounted()
 	}
-	for gr := range fact.All[fact.GoroutineGroup](p.Facts) {
-		var of *WaitDump
-		for _, d := range all {
-			if d.Grouped && d.Meta.At.Artifact == gr.At.Artifact && d.Meta.At.Line <= gr.At.Line {
-				of = d
-			}
-		}
-		if of != nil {
-			g := &fact.Goroutine{At: gr.At, Frames: gr.Frames, Labels: gr.Labels, Leaked: gr.Leaked}
-			of.add(g, gr.Count, shapes)
-		}
-	}
+	collectGroups(p, all, shapes)
 	return slices.DeleteFunc(all, func(d *WaitDump) bool { return d.Total == 0 })
 }
 

@@ -120,3 +120,42 @@ func TestLockChain(t *testing.T) {
 	require.Equal(t, []*Lock{locks[3], locks[4]}, locks[3].Cycle)
 	require.Empty(t, locks[1].Cycle)
 }
+
+// TestInferStates checks what the program counters of debug=1 texts say, with those
+// of Go 1.16 and 1.26.
+func TestInferStates(t *testing.T) {
+	for _, c := range []struct {
+		state string
+		top   string
+		pcs   []uint64
+	}{
+		{"", "internal/poll.runtime_pollWait", []uint64{0x48a2ee, 0x44c197}},
+		{"chan receive", "main.(*pool).worker", []uint64{0x48a2ee, 0x41a5ae, 0x41a0f2}},
+		{"chan receive", "main.main", []uint64{0x48a2ee, 0x41a5ae, 0x41a0d2}},
+		{"chan receive (nil chan)", "main.wait", []uint64{0x48a2ee, 0x41a1f0, 0x41a0d2}},
+		{"chan send", "main.send", []uint64{0x48a2ee, 0x4195bc, 0x4191b7}},
+		{"select", "main.(*lease).campaign", []uint64{0x48a2ee, 0x466f05}},
+		{"select (no cases)", "main.park", []uint64{0x48a2ee, 0x466d10}},
+		{"running", "main.spin", nil},
+		{"running", "main.spin", []uint64{0x467b10, 0x48be25}},
+		{"", "syscall.Syscall", nil},
+		{"", "sync.runtime_SemacquireMutex", []uint64{0x48a2ee, 0x467d92, 0x467d69}},
+	} {
+		require.Equal(t, c.state, inferred(c.top, c.pcs), "%s %#x", c.top, c.pcs)
+	}
+}
+
+// inferred is the state of one goroutine among others that wait in every way.
+func inferred(top string, pcs []uint64) string {
+	groups, hidden := []*fact.Goroutine{}, [][]uint64{}
+	add := func(top string, pcs ...uint64) {
+		groups = append(groups, &fact.Goroutine{Frames: []fact.Frame{{Func: top}}})
+		hidden = append(hidden, pcs)
+	}
+	add(top, pcs...)
+	add("time.Sleep", 0x48a2ee)
+	add("main.range", 0x48a2ee, 0x41a5ae, 0x41a0f2)
+	add("main.loop", 0x48a2ee, 0x466f05)
+	inferStates(groups, hidden)
+	return groups[0].State
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"slices"
 	"strconv"
 
 	"github.com/culprit-dev/culprit/analyze"
@@ -20,7 +21,8 @@ import (
 type grouped struct {
 	dump  fact.Dump
 	group fact.GoroutineGroup
-	open  bool // a group is being read
+	open  bool     // a group is being read
+	pcs   []uint64 // its program counters, until the first frame
 	sum   int64
 	about about
 }
@@ -73,6 +75,7 @@ func (s *scanner) groupLine(b []byte) {
 		g.open = true
 		g.sum += count
 		g.group = fact.GoroutineGroup{At: s.r.Ref(), Count: count, Leaked: g.dump.Leak}
+		g.pcs = programCounters(g.pcs[:0], b)
 	}
 }
 
@@ -83,6 +86,30 @@ func groupCount(b []byte) (int64, bool) {
 		return 0, false
 	}
 	return parseDigits(count)
+}
+
+// programCounters reads those behind the '@'.
+func programCounters(pcs []uint64, b []byte) []uint64 {
+	_, rest, _ := bytes.Cut(b, []byte("@"))
+	for w := range bytes.FieldsSeq(rest) {
+		pc, err := strconv.ParseUint(string(bytes.TrimPrefix(w, []byte("0x"))), 16, 64)
+		if err != nil {
+			return pcs[:0]
+		}
+		pcs = append(pcs, pc)
+	}
+	return pcs
+}
+
+// unnamed are the counters before that of the first frame, which the text prints
+// one less than the return address.
+func unnamed(pcs []uint64, first uint64) []uint64 {
+	for i, pc := range pcs {
+		if pc == first || pc == first+1 {
+			return slices.Clone(pcs[:i])
+		}
+	}
+	return nil
 }
 
 // groupDetail reads a line with '#': labels or a frame.
@@ -102,6 +129,9 @@ func (s *scanner) groupDetail(b []byte) {
 	}
 	if len(fr.Func) == 0 {
 		return
+	}
+	if len(g.group.Frames) == 0 {
+		g.group.Unnamed = unnamed(g.pcs, fr.Addr)
 	}
 	f := fact.Frame{Func: s.intern(fr.Func), File: s.intern(fr.File), Line: fr.Line, At: s.r.Ref()}
 	g.about = g.about.with(f)

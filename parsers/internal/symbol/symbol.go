@@ -12,6 +12,7 @@ import (
 type Frame struct {
 	Func, File []byte
 	Line       int
+	Addr       uint64
 }
 
 // Parse reads a line that begins with '#'. ok is false for a line that is no
@@ -21,6 +22,7 @@ func Parse(line []byte) (f Frame, ok bool) {
 	if len(fields) == 0 || !bytes.HasPrefix(fields[0], []byte("0x")) {
 		return f, false
 	}
+	f.Addr, _ = strconv.ParseUint(string(fields[0][2:]), 16, 64)
 	if len(fields) < 2 {
 		return f, true
 	}

@@ -55,6 +55,9 @@ func run(_ context.Context, p *analyze.Pass) error {
 func nilChan(p *analyze.Pass, d *join.WaitDump, s *join.Stack) analyze.Finding {
 	f := finding(d, s)
 	f.Severity, f.Confidence = analyze.Medium, analyze.Confirmed
+	if d.Grouped {
+		f.Confidence = analyze.Likely // inferred from program counters
+	}
 	if s.Count >= int64(p.Threshold("many")) {
 		f.Severity = analyze.High
 	}
