@@ -289,6 +289,9 @@ func Application(f fact.Frame) bool {
 	} else if j := strings.IndexByte(pkg, '.'); j >= 0 {
 		pkg = pkg[:j]
 	}
+	if strings.HasPrefix(pkg, "golang.org/x/") {
+		return false // errgroup, singleflight, http2: the standard library's other half
+	}
 	first, _, _ := strings.Cut(pkg, "/")
 	if first == "main" || strings.Contains(first, ".") {
 		return true

@@ -54,7 +54,7 @@ func (d *WaitDump) findHolders() {
 		}
 	}
 	for _, s := range d.Stacks {
-		if s.Dumper || s.Idle != "" || len(s.Frames) == 0 {
+		if s.Dumper || len(s.Frames) == 0 || s.Idle != "" && len(s.App) == 0 {
 			continue
 		}
 		h.stack(s)
@@ -90,6 +90,9 @@ func (h *holderFinder) stack(s *Stack) {
 	typed := map[*Lock]int{} // locks of a type that stands in the stack, with its frame
 	var order []*Lock
 	for _, i := range frames {
+		if s.Idle != "" {
+			break // only a pointer says that who seems to be at rest holds it
+		}
 		for _, l := range h.byType[s.Owners[i]] {
 			at, ok := typed[l]
 			if !ok {
@@ -123,7 +126,7 @@ func (h *holderFinder) stack(s *Stack) {
 				seen[l] = h.typed(l, g, s, typed[l])
 			}
 		}
-		if len(h.near) > 0 {
+		if len(h.near) > 0 && s.Idle == "" {
 			h.enclosing(g, s, frames, seen)
 		}
 	}
@@ -138,6 +141,10 @@ const onceLock = 4
 func (h *holderFinder) inOnce(g *fact.Goroutine, s *Stack, seen map[*Lock]bool) {
 	for i := s.Site + 1; i < len(s.Frames); i++ {
 		if s.Frames[i].Func != "sync.(*Once).doSlow" {
+			continue
+		}
+		if l := h.waits[g]; l != nil && l.once && s.sameCall(s.Site, s.caller(i)) {
+			l.recurse(Waiter{g, s}, min(i+2, len(s.Frames)-1), HoldsByLine)
 			continue
 		}
 		hold := func(l *Lock) {
@@ -165,6 +172,22 @@ func (h *holderFinder) inOnce(g *fact.Goroutine, s *Stack, seen map[*Lock]bool) 
 			}
 		}
 	}
+}
+
+// caller is the frame that called the sync.Once whose doSlow stands at a frame.
+func (s *Stack) caller(doSlow int) int {
+	i := doSlow + 1
+	for i < len(s.Frames)-1 && primitive(s.Frames[i].Func) {
+		i++
+	}
+	return min(i, len(s.Frames)-1)
+}
+
+// sameCall reports whether two frames stand at one line of one function: what they
+// call on the same variable is the same Once.
+func (s *Stack) sameCall(a, b int) bool {
+	x, y := s.Frames[a], s.Frames[b]
+	return a != b && x.Func == y.Func && x.File == y.File && x.Line == y.Line
 }
 
 // pointer judges a goroutine that has a pointer to a lock's object in a frame. It

@@ -44,7 +44,7 @@ func (t idleShapes) match(s *Stack) string {
 	if s.Kind == WaitRuntime {
 		return "the runtime's own goroutine"
 	}
-	if s.Kind.Lock() || s.Kind == WaitSend || s.Kind == WaitNilChan {
+	if s.Kind.Lock() || s.Kind.Sends() || s.Kind == WaitNilChan {
 		// Whoever waits for a lock or for a receiver is not at rest.
 		return ""
 	}

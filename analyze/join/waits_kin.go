@@ -146,6 +146,9 @@ func (k *kinship) relatives(s *Stack) []*Stack {
 			add(k.byCreator[o])
 		}
 	}
+	if i := s.Site; i >= 0 && s.Kind == WaitGroup && !common(s.Owners[i]) {
+		add(k.byCreator[s.Owners[i]]) // who started them for it: an errgroup
+	}
 	if c := s.Members[0].CreatedBy; c != "" && !common(ownerOf(c)) {
 		add(k.byOwner[ownerOf(c)])
 		add(k.byCreator[ownerOf(c)])

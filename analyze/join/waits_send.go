@@ -27,7 +27,7 @@ func (k *kinship) sends() []*Send {
 	var out []*Send
 	index := map[string]*Send{}
 	for _, s := range k.d.Stacks {
-		if s.Kind != WaitSend || k.locked[s] {
+		if !s.Kind.Sends() || k.locked[s] {
 			continue
 		}
 		key := s.At(s.Top())
@@ -54,10 +54,31 @@ func (k *kinship) sends() []*Send {
 			}
 		}
 	}
+	for _, send := range out {
+		s := send.Stacks[0]
+		if k.d.Grouped && send.Live == nil {
+			// Such a dump prints no creators, which tell relatives from strangers.
+			send.Live = k.d.LiveIn([]string{PackageOf(s.Frames[s.Top()].Func)})
+		}
+		if s.Kind == WaitPipe && send.Live == nil {
+			send.Live = k.d.copier()
+		}
+	}
 	slices.SortStableFunc(out, func(a, b *Send) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(weight(b), weight(a)))
 	})
 	return out
+}
+
+// copier is a stack that hands on what it reads, and works: perhaps from a pipe
+// that somebody writes to. Nil if there is none.
+func (d *WaitDump) copier() *Stack {
+	for _, s := range d.Stacks {
+		if s.Kind.Live() && s.Has("io.copyBuffer", "net/http.(*transferWriter).") {
+			return s
+		}
+	}
+	return nil
 }
 
 // sendsNext reports whether o works in the function of the blocked sender s, before

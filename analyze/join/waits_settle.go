@@ -59,6 +59,22 @@ func (l *Lock) settleHolders() {
 			}
 		}
 	}
+	if len(l.Holders) == 0 {
+		for _, h := range l.Live {
+			if h.Sign >= HoldsByPointer && h.Stack.AtMercy() != "" {
+				l.Holders = append(l.Holders, h)
+			}
+		}
+	}
+	if len(l.Holders) == 0 && l.Recursion == nil && len(l.Live) == 0 {
+		// Nobody else is in sight. A loop that takes the lock each time it wakes would
+		// soon wait for it, too; one that sleeps a little and does not has it.
+		for _, h := range l.Unlikely {
+			if h.Sign >= HoldsByPointer && h.dozes() {
+				l.Holders = append(l.Holders, h)
+			}
+		}
+	}
 	if r := l.Recursion; r != nil && len(l.Holders) == 0 && r.entry() {
 		// Its caller is where a goroutine begins, and may well only call through; a loop
 		// that rests with the lock is the better guess then.
@@ -79,6 +95,21 @@ func (l *Lock) settleHolders() {
 		nearest := l.Holders[0].far
 		l.Holders = slices.DeleteFunc(l.Holders, func(h Holder) bool { return h.far > nearest })
 	}
+}
+
+// aDoze is the longest sleep, in nanoseconds, of a loop that tries again; what
+// sleeps longer comes round to clean up.
+const aDoze = 10_000_000_000
+
+// dozes reports whether a goroutine is in a short time.Sleep, whose length is
+// printed.
+func (h Holder) dozes() bool {
+	s := h.Stack
+	if s.Kind != Asleep || s.Site < 0 || s.Frames[s.Site].Func != "time.Sleep" {
+		return false
+	}
+	ns, ok := arg(h.G, s.Site)
+	return ok && ns <= aDoze
 }
 
 // settleMutual gives a lock without holders a candidate of lesser sign that fits
@@ -196,7 +227,7 @@ func (l *Lock) behindCall(calls map[string][]Holder) []Holder {
 func (d *WaitDump) senders() []*Stack {
 	var out []*Stack
 	for _, s := range d.Stacks {
-		if s.Kind == WaitSend && s.Idle == "" {
+		if s.Kind.Sends() && s.Idle == "" {
 			out = append(out, s)
 		}
 	}
@@ -233,7 +264,7 @@ func (h Holder) patience() int {
 	switch h.Stack.Kind {
 	case WaitMutex, WaitWLock, WaitRLock:
 		return 0
-	case WaitSend, WaitNilChan, WaitNoCases:
+	case WaitSend, WaitPipe, WaitNilChan, WaitNoCases:
 		return 1
 	case WaitRecv, WaitGroup:
 		return 2

@@ -19,6 +19,7 @@ const (
 	WaitIO
 	WaitRecv
 	WaitSend
+	WaitPipe // the reader of an io.Pipe
 	WaitSelect
 	WaitNilChan
 	WaitNoCases
@@ -36,6 +37,9 @@ const (
 // Lock reports whether the wait is for a mutex of either kind.
 func (k WaitKind) Lock() bool { return k == WaitMutex || k == WaitWLock || k == WaitRLock }
 
+// Sends reports whether the wait is for somebody who takes what is handed over.
+func (k WaitKind) Sends() bool { return k == WaitSend || k == WaitPipe }
+
 // Passive reports whether the wait looks the same in a goroutine that has nothing
 // to do and in one that will never be woken.
 func (k WaitKind) Passive() bool {
@@ -50,7 +54,7 @@ func (k WaitKind) Live() bool {
 // String says what the goroutine does, in words for a sentence.
 func (k WaitKind) String() string {
 	return [...]string{
-		"unknown", "running", "in a system call", "sleeping", "in IO wait", "in chan receive", "in chan send", "in select",
+		"unknown", "running", "in a system call", "sleeping", "in IO wait", "in chan receive", "in chan send", "in a write to an io.Pipe", "in select",
 		"on a nil channel", "in select without cases", "waiting for a Mutex", "waiting to write-lock an RWMutex",
 		"waiting to read-lock an RWMutex", "in WaitGroup.Wait", "in Cond.Wait", "waiting for its turn on a descriptor",
 		"working for the garbage collector", "idle in the runtime", "parked",
@@ -90,7 +94,7 @@ type Stack struct {
 // where there is none.
 type syncFrames struct {
 	lockSlow, mutexLock, sema, rwLock, rwRLock, once int
-	group, cond                                      int
+	group, cond, notify                              int
 }
 
 // Top is the frame that waits: the innermost application frame, else the site.
@@ -206,7 +210,7 @@ func dumping(fn string) bool {
 // findSync looks at the primitives above the site.
 func (s *Stack) findSync() {
 	y := &s.sync
-	*y = syncFrames{lockSlow: -1, mutexLock: -1, sema: -1, rwLock: -1, rwRLock: -1, once: -1, group: -1, cond: -1}
+	*y = syncFrames{lockSlow: -1, mutexLock: -1, sema: -1, rwLock: -1, rwRLock: -1, once: -1, group: -1, cond: -1, notify: -1}
 	for i, f := range s.Frames {
 		if s.Site >= 0 && i >= s.Site {
 			break
@@ -236,6 +240,8 @@ func (s *Stack) findSync() {
 			y.group = i
 		case "sync.(*Cond).Wait":
 			y.cond = i
+		case "sync.runtime_notifyListWait":
+			y.notify = i
 		}
 	}
 }
@@ -259,6 +265,9 @@ func (s *Stack) kind() WaitKind {
 	case "chan send":
 		return WaitSend
 	case "select":
+		if s.writesPipe() {
+			return WaitPipe
+		}
 		return WaitSelect
 	case "chan receive (nil chan)", "chan send (nil chan)":
 		return WaitNilChan
@@ -301,6 +310,9 @@ func (s *Stack) kind() WaitKind {
 		case "runtime.chanrecv", "runtime.chanrecv1", "runtime.chanrecv2":
 			return WaitRecv
 		case "runtime.selectgo":
+			if s.writesPipe() {
+				return WaitPipe
+			}
 			return WaitSelect
 		case "internal/poll.runtime_pollWait", "runtime.netpollblock", "net.runtime_pollWait":
 			return WaitIO
@@ -325,6 +337,31 @@ func (s *Stack) kind() WaitKind {
 		return Parked
 	}
 	return WaitUnknown
+}
+
+// AtMercy says what another process must do before a goroutine goes on that counts
+// as working: read what it writes, or give a file lock back. It is "" for others.
+func (s *Stack) AtMercy() string {
+	for i, f := range s.Frames {
+		switch f.Func {
+		case "internal/poll.runtime_pollWait":
+			if s.Kind == WaitIO && s.Has("internal/poll.(*FD).Write", "internal/poll.(*FD).Writev", "internal/poll.(*FD).WriteTo") {
+				return "the peer to read"
+			}
+		case "syscall.Flock", "syscall.FcntlFlock", "golang.org/x/sys/unix.Flock", "golang.org/x/sys/unix.FcntlFlock":
+			return "another process to give the file lock back"
+		}
+		if i > maxAlike {
+			break
+		}
+	}
+	return ""
+}
+
+// writesPipe reports whether the wait is that of io.PipeWriter.Write, a select whose
+// partner is the pipe's reader.
+func (s *Stack) writesPipe() bool {
+	return s.Site >= 0 && (s.Frames[s.Site].Func == "io.(*pipe).write" || s.Frames[s.Site].Func == "io.(*pipe).Write")
 }
 
 // pointer reads an argument that is a plausible heap or data address and that the
@@ -393,9 +430,10 @@ func eachPointer(args string, fn func(index int, p uint64)) {
 // inBraces marks the index of a pointer that stands inside an argument.
 const inBraces = 1000
 
-// arg is the first argument of a frame if it is a sure pointer.
+// arg is the first argument of a frame if it is a sure pointer. A generic function
+// prints its dictionary there, and its receiver nowhere.
 func arg(g *fact.Goroutine, frame int) (uint64, bool) {
-	if frame < 0 || frame >= len(g.Calls) {
+	if frame < 0 || frame >= len(g.Calls) || strings.Contains(g.Frames[frame].Func, "[...]") {
 		return 0, false
 	}
 	word, _, _ := strings.Cut(g.Calls[frame].Args, ",")

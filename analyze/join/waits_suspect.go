@@ -47,14 +47,8 @@ func (k *kinship) weigh(s *Stack) *Suspect {
 			u.Why = append(u.Why, why)
 		}
 	}
-	depth := 0
-	for _, i := range s.App {
-		if !wrapper(s.Frames[i].Func) {
-			depth++
-		}
-	}
-	if depth > 1 {
-		add(2*min(depth-1, 4), "it waits inside a call, not in a loop of its own")
+	if n := s.depth(); n > 1 {
+		add(2*min(n-1, 4), "it waits inside a call, not in a loop of its own")
 	}
 	switch s.Kind {
 	case WaitRecv, WaitCond:
@@ -71,8 +65,16 @@ func (k *kinship) weigh(s *Stack) *Suspect {
 	if s.inMain() {
 		add(-8, "")
 	}
-	if s.Count > 1 {
-		add(-4, "")
+	if request := s.request(); request != "" && s.Kind != WaitSelect {
+		add(6, "a request waits in it, which should end soon: "+request)
+	} else if s.Count > 1 && !k.spawnerGone(s) {
+		add(s.alike(), "")
+	}
+	if fn := stopping(s); fn != "" {
+		add(3, fn+" is there to end something")
+	}
+	if fn := k.otherSide(s); fn != "" {
+		add(4, fn+" waits for the same Cond: nobody is left to signal it")
 	}
 	if s.sync.once >= 0 || slices.ContainsFunc(s.Frames, func(f fact.Frame) bool { return f.Func == "sync.(*Once).doSlow" }) {
 		add(2, "it holds a sync.Once meanwhile")
@@ -103,6 +105,65 @@ func (k *kinship) weigh(s *Stack) *Suspect {
 	return u
 }
 
+// depth counts the calls of the application that a wait is inside of. The closure
+// that a go statement starts is none.
+func (s *Stack) depth() int {
+	n := 0
+	for _, i := range s.App {
+		if fn := s.Frames[i].Func; !wrapper(fn) && !(i == s.outermost() && closure(fn)) {
+			n++
+		}
+	}
+	return n
+}
+
+// alike is what speaks against several goroutines with one stack: workers wait in
+// a loop of their own; callers that are stuck in one call do so less.
+func (s *Stack) alike() int {
+	if s.Top() == s.outermost() || s.depth() < 2 {
+		return -4
+	}
+	return -2
+}
+
+// request is the handler of a request that the goroutine serves, "" if it serves
+// none.
+func (s *Stack) request() string {
+	for i, f := range s.Frames {
+		switch f.Func {
+		case "net/http.serverHandler.ServeHTTP", "google.golang.org/grpc.(*Server).processUnaryRPC":
+			for _, j := range slices.Backward(s.App) {
+				if j < i {
+					return s.Func(j)
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// otherSide is another function in which a goroutine waits for the Cond that s waits
+// for, "" if there is none: producers and consumers of one queue that all wait.
+func (k *kinship) otherSide(s *Stack) string {
+	if s.Kind != WaitCond {
+		return ""
+	}
+	top := s.Top()
+	for _, o := range k.byOwner[s.Owners[top]] {
+		if at := o.Top(); o.Kind == WaitCond && o.Owners[at] == s.Owners[top] && o.Frames[at].Func != s.Frames[top].Func && sameCond(o, s) {
+			return o.Func(at)
+		}
+	}
+	return ""
+}
+
+// sameCond reports whether two stacks wait for one Cond, as far as addresses tell.
+func sameCond(a, b *Stack) bool {
+	x, known := arg(a.Members[0], a.sync.notify)
+	y, both := arg(b.Members[0], b.sync.notify)
+	return !known || !both || x == y
+}
+
 // inMain reports whether main.main itself waits.
 func (s *Stack) inMain() bool {
 	return len(s.App) > 0 && s.Frames[s.Top()].Func == "main.main"
@@ -117,6 +178,9 @@ func (k *kinship) spawnerGone(s *Stack) bool {
 	}
 	if id := g.CreatedByID; id.Known {
 		return !k.d.has(id.V)
+	}
+	if !Application(fact.Frame{Func: g.CreatedBy, File: g.CreatedByFile}) {
+		return false // a library that starts goroutines for whoever calls it
 	}
 	return !k.d.creator[g.CreatedBy]
 }

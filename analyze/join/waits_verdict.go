@@ -42,17 +42,20 @@ func (l *Lock) judge() LockVerdict {
 	if len(l.Holders) > 0 {
 		best = l.Holders[0].Sign
 	}
-	if r := l.Recursion; r != nil && (r.Sign > best || r.Sign == best && r.Writer != nil) {
-		if r.Writer != nil {
-			return LockReadTwice
-		}
-		return LockTwice
-	}
 	live := HolderSign(0)
 	for _, h := range l.Live {
 		live = max(live, h.Sign)
 	}
-	if live > 0 && !l.Lasting() && live >= best && !l.heldInIO() {
+	if r := l.Recursion; r != nil && (r.Sign > best || r.Sign == best && r.Writer != nil) {
+		switch {
+		case r.Writer == nil:
+			return LockTwice
+		case live >= r.Sign && !l.Lasting():
+			return LockBusy // the writer may wait for one that works, and the readers for the writer
+		}
+		return LockReadTwice
+	}
+	if live > 0 && !l.Lasting() && live >= best && !l.heldInIO() && !l.heldAtMercy() {
 		return LockBusy
 	}
 	if best > 0 {
@@ -71,6 +74,12 @@ const pileUp = 20
 // heldInIO reports whether a crowd waits for a holder that waits for the network.
 func (l *Lock) heldInIO() bool {
 	return l.Count() >= pileUp && len(l.Holders) > 0 && l.Holders[0].Stack.Kind == WaitIO
+}
+
+// heldAtMercy reports whether the holder waits for another process to move: what
+// others do under such a lock is no ordinary work, however short it has been.
+func (l *Lock) heldAtMercy() bool {
+	return len(l.Holders) > 0 && l.Holders[0].Stack.AtMercy() != ""
 }
 
 // Lasting reports whether the wait is surely long: minutes are printed, or an

@@ -66,7 +66,7 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 	if h.Sign == join.HoldsByType || h.Resting() || len(l.Holders) > 1 || d.Grouped || s.Kind == join.WaitCond {
 		f.Confidence = analyze.Possible
 	}
-	if s.Kind.Live() && !(s.Kind == join.WaitIO && l.Count() >= int64(p.Threshold("crowd"))) {
+	if s.Kind.Live() && s.AtMercy() == "" && !(s.Kind == join.WaitIO && l.Count() >= int64(p.Threshold("crowd"))) {
 		// It goes on by itself: slow, not stuck.
 		f.Confidence = analyze.Possible
 		if f.Severity == analyze.High {
@@ -93,6 +93,9 @@ func detail(d *join.WaitDump, l *join.Lock, h join.Holder) string {
 	s := h.Stack
 	fmt.Fprintf(&b, "The %s (%s) is waited for by %s%s: %s.", l.Name(), l.Trust, join.Count(l.Count(), "goroutine"), l.Age(), l.Sites())
 	fmt.Fprintf(&b, "\n\nIts holder seems to be %s, because it %s. It is %s: %s.", s.Label(h.G), signWords(h.Sign, s, h.Frame), s.Kind, s.Path())
+	if who := s.AtMercy(); who != "" {
+		fmt.Fprintf(&b, " It waits for %s, and so does everybody behind the lock.", who)
+	}
 	if l.Blocked > l.Count() {
 		fmt.Fprintf(&b, "\n\nWith those that wait for locks which in turn their holders cannot release, %d goroutines are blocked.", l.Blocked)
 	}

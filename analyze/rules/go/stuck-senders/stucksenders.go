@@ -59,13 +59,13 @@ func report(p *analyze.Pass, d *join.WaitDump, send *join.Send) {
 		grown = grown && float64(send.Count) >= p.Threshold("growth")*float64(before)
 	}
 	f := analyze.Finding{
-		Subject:  "chan send at " + s.Where(top) + d.In(),
+		Subject:  what(s) + " at " + s.Where(top) + d.In(),
 		Severity: analyze.Medium, Confidence: analyze.Likely,
 		Title:    title(d, send, before, grown),
 		Detail:   detail(d, send, before, grown),
 		Missing:  append(d.Limits(), "what became of the receiver stands in the source: it has returned, or never was started"),
 		Entities: append(d.Entities(), s.SiteEntity(d.Host, top)),
-		Fix:      fmt.Sprintf("Give the send at %s a way out: a channel with a buffer for the one value, or a select with the context that ends when the receiver leaves; where the channel counts slots, give the slot back on every path (defer).", s.Where(top)),
+		Fix:      fix(s),
 		Next:     d.NextDumps(),
 	}
 	for _, st := range send.Stacks[:min(len(send.Stacks), 3)] {
@@ -74,7 +74,7 @@ func report(p *analyze.Pass, d *join.WaitDump, send *join.Send) {
 		if st.Count > 1 {
 			more = fmt.Sprintf(", one of %d with this stack", st.Count)
 		}
-		f.Evidence = append(f.Evidence, st.Cite(first, st.Shown(), "%s is blocked in chan send in %s (%s)%s", st.Label(first), st.At(st.Top()), st.Path(), more))
+		f.Evidence = append(f.Evidence, st.Cite(first, st.Shown(), "%s is blocked %s in %s (%s)%s", st.Label(first), st.Kind, st.At(st.Top()), st.Path(), more))
 	}
 	if g.CreatedBy != "" {
 		f.Evidence = append(f.Evidence, analyze.Cite(g.CreatedByAt(), "created by %s", join.ShortFunc(g.CreatedBy)))
@@ -101,6 +101,30 @@ func report(p *analyze.Pass, d *join.WaitDump, send *join.Send) {
 	p.Report(f)
 }
 
+// what names the operation for the subject.
+func what(s *join.Stack) string {
+	if s.Kind == join.WaitPipe {
+		return "pipe write"
+	}
+	return "chan send"
+}
+
+// partner says what a blocked sender needs.
+func partner(s *join.Stack) string {
+	if s.Kind == join.WaitPipe {
+		return "A write to an io.Pipe waits until the other end has read it or is closed; "
+	}
+	return "A send on a channel without room waits until somebody receives; "
+}
+
+func fix(s *join.Stack) string {
+	at := s.Where(s.Top())
+	if s.Kind == join.WaitPipe {
+		return fmt.Sprintf("Close the reading end of the pipe on every path of who reads it (`defer pr.Close()`): the write at %s returns then.", at)
+	}
+	return fmt.Sprintf("Give the send at %s a way out: a channel with a buffer for the one value, or a select with the context that ends when the receiver leaves; where the channel counts slots, give the slot back on every path (defer).", at)
+}
+
 func title(d *join.WaitDump, send *join.Send, before int64, grown bool) string {
 	s := send.Stacks[0]
 	verb := "are"
@@ -108,10 +132,13 @@ func title(d *join.WaitDump, send *join.Send, before int64, grown bool) string {
 		verb = "is"
 	}
 	who := "and nobody receives"
+	if s.Kind == join.WaitPipe {
+		who = "and nobody reads"
+	}
 	if send.Live != nil && !send.Leaked && !grown {
 		who = "behind a consumer that may be slow"
 	}
-	t := fmt.Sprintf("%s%s %s blocked in chan send in %s, %s", join.Count(send.Count, "goroutine"), d.In(), verb, s.At(s.Top()), who)
+	t := fmt.Sprintf("%s%s %s blocked %s in %s, %s", join.Count(send.Count, "goroutine"), d.In(), verb, s.Kind, s.At(s.Top()), who)
 	if grown {
 		t += fmt.Sprintf("; %d more than in the earlier dump", send.Count-before)
 	}
@@ -122,10 +149,14 @@ func detail(d *join.WaitDump, send *join.Send, before int64, grown bool) string 
 	var b strings.Builder
 	s := send.Stacks[0]
 	g := s.First()
-	fmt.Fprintf(&b, "%s of %d in the dump are blocked in chan send in %s%s. A send on a channel without room waits until somebody receives; ", join.Count(send.Count, "goroutine"), d.Total, s.At(s.Top()), aged(s))
-	if send.Live == nil {
+	fmt.Fprintf(&b, "%s of %d in the dump are blocked %s in %s%s. ", join.Count(send.Count, "goroutine"), d.Total, s.Kind, s.At(s.Top()), aged(s))
+	b.WriteString(partner(s))
+	switch {
+	case s.Kind == join.WaitPipe && send.Live == nil:
+		b.WriteString("no goroutine of the dump that has to do with this code works or could come back to read. The reader has returned, without closing its end, or never began.")
+	case send.Live == nil:
 		b.WriteString("no goroutine of the dump that has to do with this code receives, works, or could come back to receive. The receiver has returned (a timeout, a cancelled request, an error path, the first of several answers) and the sender cannot leave. Where the channel counts slots (a semaphore, a pool), the same stack means that slots were taken and never given back.")
-	} else {
+	default:
 		b.WriteString("a goroutine of the same code still works and may come back to receive.")
 	}
 	if g.CreatedBy != "" {
