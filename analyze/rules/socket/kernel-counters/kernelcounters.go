@@ -23,6 +23,7 @@ var doc string
 func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: "socket/kernel-counters", Title: "kernel counters", Doc: doc, Severity: analyze.Medium,
+		After: strings.Fields(backlog + " " + unread + " " + resent),
 		Needs: []fact.Kind{"counter"},
 		Thresholds: []analyze.Threshold{
 			{Name: "events", Default: 10, Unit: "events", Doc: "rise of a counter between two samples that is worth a finding at medium"},
@@ -37,21 +38,30 @@ func Rule() *analyze.Rule {
 type sign struct {
 	name, means, fix string
 	of               string // the counter it is a share of, "" for absolute ones
+	// by are the rules whose mechanism makes the counter rise.
+	by string
 }
 
+// Rules whose mechanisms make counters rise.
+const (
+	backlog = "tcp/accept-queue-full tcp/syn-flood"
+	unread  = "tcp/zero-window socket/unread-receive-queue"
+	resent  = "tcp/retransmission-storm tcp/mtu-blackhole tcp/connect-blackhole tcp/idle-timeout tcp/accept-queue-full"
+)
+
 var signs = [...]sign{
-	{"TcpExtListenOverflows", "connections were dropped because a listener's accept queue was full", "Find the listener whose Recv-Q in ss -tln exceeds its Send-Q and why its process does not accept; only then raise the backlog and net.core.somaxconn.", ""},
-	{"TcpExtListenDrops", "connection attempts to listeners were dropped", "As for overflows of the accept queue; also look for memory pressure.", ""},
-	{"TcpExtTCPBacklogDrop", "segments were dropped because a socket's backlog was full", "The process does not get to its sockets: look at its CPU and at the size of the receive buffers.", ""},
-	{"TcpExtTCPReqQFullDrop", "connection attempts were dropped because the SYN queue was full", "Look for a SYN flood or a lost return path; enable SYN cookies.", ""},
-	{"TcpExtTCPTimeWaitOverflow", "TIME_WAIT sockets were destroyed because there were too many", "Reuse connections; net.ipv4.tcp_max_tw_buckets is the limit.", ""},
-	{"TcpExtTCPAbortOnMemory", "connections were aborted for lack of TCP memory", "Find what fills the socket buffers (ss -tm); net.ipv4.tcp_mem is the limit.", ""},
-	{"TcpExtPruneCalled", "received data had to be pruned because a receive buffer was full", "A process does not read: find it by Recv-Q in ss -tn.", ""},
-	{"TcpExtRcvPruned", "received segments were thrown away because a receive buffer was full", "A process does not read: find it by Recv-Q in ss -tn.", ""},
-	{"TcpExtTCPRcvQDrop", "received segments were thrown away because a receive buffer was full", "A process does not read: find it by Recv-Q in ss -tn.", ""},
-	{"UdpRcvbufErrors", "datagrams were thrown away because a receive buffer was full", "The reader of the UDP socket is too slow, or its buffer too small.", ""},
-	{"TcpRetransSegs", "segments were retransmitted", "Look for loss on the path and on the interfaces (ip -s link, ethtool -S).", "TcpOutSegs"},
-	{"TcpInErrs", "segments arrived damaged", "Look for errors of the interface, the cable or a tunnel (ethtool -S).", "TcpInSegs"},
+	{"TcpExtListenOverflows", "connections were dropped because a listener's accept queue was full", "Find the listener whose Recv-Q in ss -tln exceeds its Send-Q and why its process does not accept; only then raise the backlog and net.core.somaxconn.", "", backlog},
+	{"TcpExtListenDrops", "connection attempts to listeners were dropped", "As for overflows of the accept queue; also look for memory pressure.", "", backlog},
+	{"TcpExtTCPBacklogDrop", "segments were dropped because a socket's backlog was full", "The process does not get to its sockets: look at its CPU and at the size of the receive buffers.", "", unread},
+	{"TcpExtTCPReqQFullDrop", "connection attempts were dropped because the SYN queue was full", "Look for a SYN flood or a lost return path; enable SYN cookies.", "", backlog},
+	{"TcpExtTCPTimeWaitOverflow", "TIME_WAIT sockets were destroyed because there were too many", "Reuse connections; net.ipv4.tcp_max_tw_buckets is the limit.", "", ""},
+	{"TcpExtTCPAbortOnMemory", "connections were aborted for lack of TCP memory", "Find what fills the socket buffers (ss -tm); net.ipv4.tcp_mem is the limit.", "", ""},
+	{"TcpExtPruneCalled", "received data had to be pruned because a receive buffer was full", "A process does not read: find it by Recv-Q in ss -tn.", "", unread},
+	{"TcpExtRcvPruned", "received segments were thrown away because a receive buffer was full", "A process does not read: find it by Recv-Q in ss -tn.", "", unread},
+	{"TcpExtTCPRcvQDrop", "received segments were thrown away because a receive buffer was full", "A process does not read: find it by Recv-Q in ss -tn.", "", unread},
+	{"UdpRcvbufErrors", "datagrams were thrown away because a receive buffer was full", "The reader of the UDP socket is too slow, or its buffer too small.", "", ""},
+	{"TcpRetransSegs", "segments were retransmitted", "Look for loss on the path and on the interfaces (ip -s link, ethtool -S).", "TcpOutSegs", resent},
+	{"TcpInErrs", "segments arrived damaged", "Look for errors of the interface, the cable or a tunnel (ethtool -S).", "TcpInSegs", ""},
 }
 
 // sample is one reading of the counters by one tool.
@@ -154,6 +164,7 @@ func compare(p *analyze.Pass, h *join.Hosts, host string, a, b *sample) {
 			},
 			Fix:      s.fix,
 			Entities: []analyze.Entity{h.Entity(host)},
+			Causes:   s.causes(p, h, host),
 		}
 		if s.of != "" {
 			f.Title += fmt.Sprintf(", %.1f%% of %s", 100*share, s.of)
@@ -163,6 +174,19 @@ func compare(p *analyze.Pass, h *join.Hosts, host string, a, b *sample) {
 		}
 		p.Report(f)
 	}
+}
+
+// causes lists the findings of the host that make a sign rise.
+func (s sign) causes(p *analyze.Pass, h *join.Hosts, host string) []string {
+	var out []string
+	for _, rule := range strings.Fields(s.by) {
+		for _, f := range p.Findings(rule) {
+			if slices.ContainsFunc(f.Evidence, func(e analyze.Evidence) bool { return h.Of(e.Ref) == host }) {
+				out = append(out, f.ID)
+			}
+		}
+	}
+	return out
 }
 
 // single notes counters since boot: they may be days old, so they are context.

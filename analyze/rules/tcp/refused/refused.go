@@ -12,6 +12,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
 	"github.com/culprit-dev/culprit/analyze/rules/internal/wire"
+	crashsawtooth "github.com/culprit-dev/culprit/analyze/rules/process/crash-sawtooth"
 )
 
 //go:embed doc.md
@@ -21,7 +22,7 @@ var doc string
 func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: "tcp/refused", Title: "connections refused", Doc: doc, Severity: analyze.High,
-		After: []string{"tcp/abort"},
+		After: []string{"tcp/abort", crashsawtooth.ID},
 		Needs: []fact.Kind{"flow"},
 		Wants: []fact.Kind{"icmp_error", "log_event"},
 		Thresholds: []analyze.Threshold{
@@ -36,6 +37,7 @@ func Rule() *analyze.Rule {
 			{Rule: "process/operator-kill", Via: join.KindProcess, Why: "a killed process listens no more"},
 			{Rule: "process/supervisor-stop", Via: join.KindProcess, Why: "a stopped process listens no more"},
 			{Rule: "go/runtime-verdict", Via: join.KindProcess, Why: "a crashed process listens no more"},
+			{Rule: crashsawtooth.ID, Via: join.KindProcess, Why: "nothing listens between an end and the next start"},
 		},
 		Run: run,
 	}
@@ -60,42 +62,6 @@ func run(_ context.Context, p *analyze.Pass) error {
 		report(p, g)
 	}
 	return nil
-}
-
-// deaths lists findings that the process behind the address died with many
-// connections: they explain that it listens no more.
-func deaths(p *analyze.Pass, g *wire.Group) []string {
-	var out []string
-	for _, d := range wire.Of(p).Of(wire.Abort) {
-		if !d.ManyDied() || d.Server != g.Server {
-			continue
-		}
-		for _, f := range p.Findings("tcp/abort") {
-			if f.Subject == d.Subject {
-				out = append(out, f.ID)
-			}
-		}
-	}
-	return out
-}
-
-// traces tells of the few connections that were lost when the service ended.
-func traces(p *analyze.Pass, g *wire.Group) (words []string, ev []analyze.Evidence) {
-	for _, d := range wire.Of(p).Of(wire.Abort) {
-		if !d.Death() || d.ManyDied() || d.Server != g.Server {
-			continue
-		}
-		c := d.Cases[0]
-		complaints, lines := d.Complaints(p, 2)
-		text := fmt.Sprintf("%s reset when the service ended: a client had sent %d bytes that it did not live to answer.", join.Count(len(d.Cases), "connection was", "connections were"), c.Unread)
-		if complaints != "" {
-			text += " Logs: " + complaints + "."
-		}
-		words = append(words, text)
-		ev = append(ev, wire.At(c.Flow, c.Reset.Frame, c.At(), "RST of %s to %s when the service ended", c.Culprit(), c.Victim()))
-		ev = append(ev, lines...)
-	}
-	return words, ev
 }
 
 // outage is what the other conversations with the address say about a refusal.
@@ -216,7 +182,7 @@ func report(p *analyze.Pass, g *wire.Group) {
 	}
 	f.Detail = strings.Join(detail, "\n\n")
 	f.Fix = o.fix()
-	f.Causes = deaths(p, g)
+	f.Causes = append(deaths(p, g), restarts(p, g)...)
 	if !o.hasTable {
 		f.Missing = append(f.Missing, "a socket table of the host of "+g.End.Addr.String()+", to see who listens there")
 		f.Next = append(f.Next, "ss -ltnp")

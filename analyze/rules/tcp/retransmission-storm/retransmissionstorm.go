@@ -30,6 +30,8 @@ func Rule() *analyze.Rule {
 			{Name: "repeats", Default: 5, Unit: "times", Doc: "retransmissions towards a side that says nothing any more, whatever their share"},
 			{Name: "bad", Default: 0.10, Unit: "share", Doc: "of the data segments from which one or two connections are worth more than a note"},
 			{Name: "flows", Default: 3, Unit: "connections", Doc: "connections on one path from which it is not one connection's bad luck"},
+			{Name: "heavy", Default: 0.03, Unit: "share", Doc: "of the data segments from which a path that loses them on many connections is at fault"},
+			{Name: "many", Default: 10, Unit: "connections", Doc: "connections that lose segments, from which they are many"},
 		},
 		Run: run,
 	}
@@ -168,7 +170,7 @@ func report(p *analyze.Pass, s *storm) {
 	switch {
 	case len(s.flows) >= int(p.Threshold("flows")):
 		f.Confidence = analyze.Likely
-		if share >= p.Threshold("bad") {
+		if share >= p.Threshold("bad") || share >= p.Threshold("heavy") && len(s.flows) >= int(p.Threshold("many")) {
 			f.Severity = analyze.High
 		}
 	case s.dead == 0 && share < p.Threshold("bad"):
@@ -192,9 +194,12 @@ func report(p *analyze.Pass, s *storm) {
 	if s.dead > 0 {
 		detail = append(detail, fmt.Sprintf("On %s one side sends again and again and hears nothing from the other: it is gone or cut off.", join.Count(s.dead, "connection", "connections")))
 	}
-	if where, ev := between(p, s); where != "" {
+	if where, lost, ev := between(p, s); where != "" {
 		detail = append(detail, where)
 		f.Evidence = append(f.Evidence, ev...)
+		if lost {
+			f.Confidence = analyze.Confirmed
+		}
 	}
 	detail = append(detail, "Also possible: the capture itself lost packets; then acknowledgements of segments that it lacks show up (quality/capture).")
 	f.Detail = strings.Join(detail, "\n\n")
@@ -203,7 +208,7 @@ func report(p *analyze.Pass, s *storm) {
 
 // between says by two captures of the path whether the segments are lost between
 // them, and which way.
-func between(p *analyze.Pass, s *storm) (string, []analyze.Evidence) {
+func between(p *analyze.Pass, s *storm) (words string, some bool, ev []analyze.Evidence) {
 	for _, w := range join.PathsOf(p).All {
 		if id := s.flows[0].Ref().Artifact; !w.Ordered || id != w.Client && id != w.Server {
 			continue
@@ -220,16 +225,15 @@ func between(p *analyze.Pass, s *storm) (string, []analyze.Evidence) {
 		if w.ToServer.Sent+w.ToClient.Sent == 0 {
 			continue
 		}
-		ev := []analyze.Evidence{}
 		for _, pair := range w.Pairs[:min(len(w.Pairs), 1)] {
 			ev = append(ev, analyze.Cite(pair.Here, "%s, nearer to the clients", pair.What), analyze.Cite(pair.There, "the same packet nearer to the server"))
 		}
 		if len(lost) == 0 {
-			return fmt.Sprintf("Nothing is lost between %s and %s: what enters this part of the path leaves it.", w.Client, w.Server), ev
+			return fmt.Sprintf("Nothing is lost between %s and %s: what enters this part of the path leaves it.", w.Client, w.Server), false, ev
 		}
-		return fmt.Sprintf("Between %s and %s are lost: %s.", w.Client, w.Server, strings.Join(lost, ", and ")), ev
+		return fmt.Sprintf("Between %s and %s are lost: %s.", w.Client, w.Server, strings.Join(lost, ", and ")), true, ev
 	}
-	return "", nil
+	return "", false, nil
 }
 
 // cite points at the first retransmission, if the flow kept its frame.
