@@ -29,6 +29,10 @@ func (d *parsed) artifact(host string) fact.Artifact {
 		Partial: d.status.Status == ArtifactPartial, Unclaimed: d.status.Status == ArtifactUnclaimed,
 		Skipped: d.status.Skipped, SkippedAt: d.skippedAt,
 	}
+	if d.status.Facts > 0 {
+		a.Main = fact.Kind(d.status.Kind)
+		a.Kinds = d.shard.Kinds()
+	}
 	if !d.in.ModTime.IsZero() {
 		a.ModTime = fact.Time{T: d.in.ModTime.UTC(), Basis: fact.FileTime}
 	}

@@ -29,7 +29,7 @@ func compareFindings(a, b *Finding) int {
 }
 
 // judge links findings, computes their roles, orders them and writes the verdict.
-func (s *runState) judge(res *Result, rules []*Rule) {
+func (s *runState) judge(res *Result, cfg *Config) {
 	var all []*Finding
 	for _, st := range s.statuses {
 		all = append(all, s.findings[st.ID]...)
@@ -37,9 +37,8 @@ func (s *runState) judge(res *Result, rules []*Rule) {
 	slices.SortFunc(all, compareFindings)
 	g := newCauses(all)
 	g.declared(s.links)
-	g.mechanisms(rules)
+	g.mechanisms(cfg.Rules)
 	g.roles()
-	s.strengthen(all, rules)
 	moment := s.moment(all)
 	slices.SortStableFunc(all, func(a, b *Finding) int {
 		return cmp.Or(
@@ -56,6 +55,7 @@ func (s *runState) judge(res *Result, rules []*Rule) {
 	if res.Findings == nil {
 		res.Findings = []*Finding{}
 	}
+	res.Collect = s.wanted(res, g, cfg)
 }
 
 // causes is the graph of which finding explains which.
@@ -171,18 +171,23 @@ func startsAfter(cause, effect *Finding) bool {
 }
 
 // explained is the number of findings that one explains, through others too.
-func (g *causes) explained(f *Finding) int {
+func (g *causes) explained(f *Finding) int { return len(g.explainedBy(f)) }
+
+// explainedBy are the findings that one explains, through others too.
+func (g *causes) explainedBy(f *Finding) []*Finding {
 	seen := map[string]bool{f.ID: true}
+	var out []*Finding
 	todo := slices.Clone(g.effects[f.ID])
 	for len(todo) > 0 {
 		id := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		if !seen[id] {
 			seen[id] = true
+			out = append(out, g.byID[id])
 			todo = append(todo, g.effects[id]...)
 		}
 	}
-	return len(seen) - 1
+	return out
 }
 
 // roles computes each finding's role. A root cause is a finding that nothing

@@ -22,6 +22,9 @@ type Result struct {
 	Entities  map[string][]Entity `json:"entities"`
 	Artifacts []ArtifactStatus    `json:"artifacts"`
 	Rules     []RuleStatus        `json:"rules"`
+	// Collect lists what the bundle lacks that would have told more, the most useful
+	// first.
+	Collect []Wanted `json:"collect,omitempty"`
 	// Baseline is the healthy bundle that rules compared with, nil if none.
 	Baseline *Bundle `json:"baseline,omitempty"`
 	// Census counts what stood in the bundle, so that two results can be compared.

@@ -34,6 +34,9 @@ type Config struct {
 	// Baseline is a healthy bundle of the same system to judge against, nil if none;
 	// it needs Census. Nothing that is wrong with it is a finding.
 	Baseline *Baseline
+	// Hosts, if set, says which host an artifact comes from; join.HostOf is the one that
+	// comes with the module. Without it, hosts are those that the manifest names.
+	Hosts func(*Pass) func(fact.ID) string
 	// Progress, if set, is told how far the run is. Calls are serialised.
 	Progress func(Progress)
 	// Redact, if set, is given all texts of the result and returns what replaces
@@ -105,7 +108,7 @@ func RunFrom(ctx context.Context, src Source, cfg Config) (*Result, error) {
 		res.Baseline = &cfg.Baseline.Bundle
 	}
 	res.Overridden = run.override(cfg.Overrides)
-	run.judge(res, cfg.Rules)
+	run.judge(res, &cfg)
 	if err := read.excerpts(ctx, res.Findings, &cfg); err != nil {
 		return nil, err
 	}
@@ -272,6 +275,15 @@ func (s *runState) trim(r *Rule, all []*Finding) []*Finding {
 		}
 	}
 	return all[:min(len(all), s.limits.FindingsPerRule)]
+}
+
+// missing are the kinds of facts without which a rule cannot run.
+func (s *runState) missing(r *Rule) []fact.Kind {
+	out := slices.DeleteFunc(slices.Clone(r.Needs), func(k fact.Kind) bool { return s.store.Count(k) > 0 })
+	if !slices.ContainsFunc(r.AnyOf, func(k fact.Kind) bool { return s.store.Count(k) > 0 }) {
+		out = append(out, r.AnyOf...)
+	}
+	return out
 }
 
 // lacks says which inputs a rule misses, and how to collect them.

@@ -54,6 +54,12 @@ func (r *Result) texts(visit func(*string)) {
 		all(r.Rules[i].Notes)
 		all(r.Rules[i].Next)
 	}
+	for i := range r.Collect {
+		c := &r.Collect[i]
+		visit(&c.Host)
+		visit(&c.What)
+		visit(&c.Command)
+	}
 	for i := range r.Overridden {
 		o := &r.Overridden[i]
 		visit(&o.Subject)

@@ -94,6 +94,9 @@ func (p htmlPage) Rivals() []htmlRivals {
 
 type htmlRivals struct{ Leads, Over []*analyze.Finding }
 
+// Wanted is what the bundle lacks.
+func (p htmlPage) Wanted() []wantedGroup { return p.Outline.wanted() }
+
 // Commands is the text of the block of commands.
 func (p htmlPage) Commands() string { return strings.Join(commandBlock(p.Outline.commands()), "\n") }
 

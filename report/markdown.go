@@ -303,12 +303,21 @@ func (m *markdown) bullets(title string, s story, of func(step) []string) {
 }
 
 func (m *markdown) collect() {
-	list := m.commands()
-	if len(list) == 0 {
+	list, wanted := m.commands(), m.wanted()
+	if len(list)+len(wanted) == 0 {
 		return
 	}
 	m.p("## What to collect next\n\nWords in capitals are to be replaced.\n\n")
-	m.p("%s\n", mdFence("sh", "", commandBlock(list)))
+	if len(list) > 0 {
+		m.p("%s\n", mdFence("sh", "", commandBlock(list)))
+	}
+	for _, g := range wanted {
+		m.p("%s\n\n", g.Why)
+		for _, w := range g.Items {
+			m.p("- %s: %s\n", mdText(w.What), mdCode(w.Command))
+		}
+		m.p("\n")
+	}
 }
 
 // commandBlock is commands as a script, with the reasons as comments.

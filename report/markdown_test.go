@@ -329,3 +329,18 @@ func TestWriteErrorsSurface(t *testing.T) {
 		}
 	}
 }
+
+// TestWantedInEveryForm: each thing that the bundle lacks stands in every form for
+// people, with its command where there is room for it.
+func TestWantedInEveryForm(t *testing.T) {
+	r := sample()
+	for _, format := range []string{"md", "html", "text"} {
+		for _, full := range []bool{false, true} {
+			out := encode(t, format, r, Options{Full: full})
+			assert.Contains(t, out, "packet capture of node-3", format)
+			assert.Contains(t, out, "tcpdump -w tcp.pcap", format)
+			assert.Contains(t, out, "audit log", format)
+			assert.Equal(t, format != "text" || full, strings.Contains(out, "cp audit.log ."), format)
+		}
+	}
+}

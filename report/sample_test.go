@@ -64,6 +64,11 @@ func sample() *analyze.Result {
 			{ID: "tcp/refused", Title: "connection refused", Status: analyze.RuleClean},
 			{ID: "tcp/zero-window", Title: "zero window", Status: analyze.RuleFinding},
 		},
+		Collect: []analyze.Wanted{
+			{Host: "node-3", What: "packet capture", Command: "tcpdump -w tcp.pcap", Worth: analyze.WorthVerdict, Rules: []string{"tcp/zero-window"}},
+			{What: "audit log", Command: "cp audit.log .", Worth: analyze.WorthBeside, Rules: []string{"process/exec-maxbuffer"}},
+			{What: "kernel log", Command: "dmesg -T > dmesg.txt", Worth: analyze.WorthRule, Rules: []string{"process/oom-kill", "process/uninterruptible"}},
+		},
 		Limits: []string{"timeline: 3 of 400 entries kept"},
 	}
 }

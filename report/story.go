@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,7 +78,7 @@ func outlined(r *analyze.Result, full bool) *outline {
 	}
 	o.events = o.once(r.Timeline)
 	told := map[string]bool{}
-	for _, lead := range o.leads() {
+	for _, lead := range r.Leads() {
 		s := story{lead: lead}
 		chain := o.chain(lead, effects)
 		s.steps = number(chain, full)
@@ -124,26 +125,6 @@ func (o *outline) once(list []analyze.TimelineEntry) []analyze.TimelineEntry {
 			out = append(out, e)
 		case role(e) > role(out[i]):
 			out[i] = e
-		}
-	}
-	return out
-}
-
-// leads are the findings that stories begin with: the root causes, or without any
-// what is wrong and unexplained.
-func (o *outline) leads() []*analyze.Finding {
-	var out []*analyze.Finding
-	for _, id := range o.Verdict.RootCauses {
-		if f := o.byID[id]; f != nil {
-			out = append(out, f)
-		}
-	}
-	if len(out) > 0 {
-		return out
-	}
-	for _, f := range o.Findings {
-		if len(f.Causes) == 0 && f.Severity >= analyze.Medium {
-			out = append(out, f)
 		}
 	}
 	return out
@@ -231,8 +212,7 @@ type rivalry struct {
 type command struct{ text, why string }
 
 // commands lists what to collect next, without repeats: first for the stories,
-// then for the other findings; where the bundle did not say enough for a root
-// cause, also what rules lacked.
+// then for the other findings.
 func (o *outline) commands() []command {
 	var out []command
 	seen := map[string]bool{}
@@ -264,12 +244,44 @@ func (o *outline) commands() []command {
 			add(reason(f), f.Next)
 		}
 	}
-	if o.Verdict.Status != analyze.StatusRootCause {
-		for _, g := range o.unjudged() {
-			add(plural(len(g.rules), "rule could not judge: ", "rules could not judge: ")+g.why, g.next)
-		}
-	}
 	return out
+}
+
+// wantedGroup is what the bundle lacks, of one worth.
+type wantedGroup struct {
+	Why string
+	// Near: the stories' own rules read them.
+	Near  bool
+	Items []wantedItem
+}
+
+type wantedItem struct{ What, Command string }
+
+// wanted groups what the bundle lacks: what the rules of the stories read first, then
+// what others would.
+func (o *outline) wanted() []wantedGroup {
+	groups := []wantedGroup{
+		{Why: "The bundle has none of these, which rules of this story read:", Near: true},
+		{Why: "These would show causes or effects from another side:"},
+		{Why: "These would let more rules judge:"},
+	}
+	for _, w := range o.Collect {
+		g, what := 0, w.What
+		switch w.Worth {
+		case analyze.WorthBeside:
+			g = 1
+		case analyze.WorthRule:
+			g = 2
+			if n := len(w.Rules); n > 1 {
+				what += fmt.Sprintf(" (%d rules)", n)
+			}
+		}
+		if w.Host != "" {
+			what += " of " + w.Host
+		}
+		groups[g].Items = append(groups[g].Items, wantedItem{what, oneLine(w.Command)})
+	}
+	return slices.DeleteFunc(groups, func(g wantedGroup) bool { return len(g.Items) == 0 })
 }
 
 // headline is the verdict's status in words.

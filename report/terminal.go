@@ -225,14 +225,29 @@ func (t *terminal) most(n, limit int) int {
 }
 
 func (t *terminal) collect() {
-	list := t.commands()
-	if len(list) == 0 {
+	list, wanted := t.commands(), t.wanted()
+	if len(list)+len(wanted) == 0 {
 		return
 	}
 	t.title("COLLECT NEXT (words in capitals are to be replaced)")
 	for _, c := range list {
 		// Not wrapped: people copy these.
 		t.p("  %s\n", c.text)
+	}
+	for i, g := range wanted {
+		if i > 0 && !g.Near && !t.opt.Full {
+			var names []string
+			for _, w := range g.Items {
+				names = append(names, w.What)
+			}
+			t.para("  ", dim, g.Why+" "+strings.Join(names, ", ")+" (commands: --full)")
+			continue
+		}
+		t.para("  ", dim, g.Why)
+		for _, w := range g.Items {
+			t.bullet("  ", "- ", w.What)
+			t.p("    %s\n", w.Command)
+		}
 	}
 }
 

@@ -129,6 +129,9 @@ func Sort[T Fact](s *Shard, cmp func(a, b *T) int) {
 // Len is the number of facts in the shard.
 func (s *Shard) Len() int { return s.n }
 
+// Kinds lists the kinds of which the shard holds a fact, sorted.
+func (s *Shard) Kinds() []Kind { return slices.Sorted(maps.Keys(s.columns)) }
+
 // Store is the sealed set of facts of a run. It is read-only and safe for
 // concurrent use.
 type Store struct {
@@ -141,6 +144,9 @@ type Artifact struct {
 	ID     ID
 	Parser string // name of the parser that read it, "" if none
 	Facts  int
+	// Main is the kind of fact that its parser is for, Kinds those that it found, sorted.
+	Main  Kind
+	Kinds []Kind
 	// Partial is true when the parser stopped before the end or skipped records;
 	// rules must not conclude from absence in a partial artifact.
 	Partial bool

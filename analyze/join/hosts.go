@@ -32,6 +32,9 @@ var hosts = analyze.Derived[*Hosts]{
 // HostsOf returns the hosts of the bundle.
 func HostsOf(p *analyze.Pass) *Hosts { return hosts.Of(p) }
 
+// HostOf says which host an artifact comes from. It is what analyze.Config.Hosts takes.
+func HostOf(p *analyze.Pass) func(fact.ID) string { return HostsOf(p).OfArtifact }
+
 // Of is the host that a position comes from.
 func (h *Hosts) Of(r fact.Ref) string { return h.OfArtifact(r.Artifact) }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/census"
+	"github.com/culprit-dev/culprit/analyze/join"
 	"github.com/culprit-dev/culprit/analyze/redact"
 	"github.com/culprit-dev/culprit/report"
 )
@@ -77,7 +78,7 @@ func (s *settings) analyze(ctx context.Context, args []string) (res *analyze.Res
 	if healthy != nil {
 		defer func() { err = errors.Join(err, healthy.Close()) }()
 	}
-	cfg.Census = census.Of
+	cfg.Census, cfg.Hosts = census.Of, join.HostOf
 	if s.redact {
 		cfg.Redact = redact.New
 	}
