@@ -50,6 +50,10 @@ func (w *world) socket(id fact.ID, state, local, lport, remote, rport string, ow
 	fact.Add(&w.shard, s)
 }
 
+func (w *world) link(id fact.ID, pid int, fd, inode string) {
+	fact.Add(&w.shard, fact.OpenFile{At: w.at(id), PID: pid, FD: fd, Type: "sock", Node: inode, Name: "socket:[" + inode + "]"})
+}
+
 func (w *world) store() *fact.Store { return fact.Seal(w.list, &w.shard) }
 
 func derive[T any](w *world, d *analyze.Derived[T]) T { return analyze.Derive(d, w.store(), nil) }
@@ -203,4 +207,27 @@ func TestArchivesInTheBundleAreHosts(t *testing.T) {
 	require.NotEqual(t, h.OfArtifact("a.tar.gz!ps.txt"), h.OfArtifact("b.tar.gz!ps.txt"))
 	require.Equal(t, h.OfArtifact("a.tar.gz!ps.txt"), h.OfArtifact("a.tar.gz!uname.txt"))
 	require.Equal(t, h.OfArtifact("a.tar.gz!ps.txt"), h.OfArtifact("a.tar.gz!app.log!ps"))
+}
+
+// TestDescriptorsNameOwners: a table without owners, and who holds its inodes.
+func TestDescriptorsNameOwners(t *testing.T) {
+	var w world
+	w.ps("ps.txt", 812, 1, "/srv/shop")
+	w.ps("ps.txt", 813, 812, "/srv/shop -worker")
+	fact.Add(&w.shard, fact.SocketTable{At: w.at("net/tcp"), Tool: "proc", HasListeners: true, HasConnections: true, HasInodes: true, Numeric: true})
+	for port, inode := range map[string]int64{"8080": 145699, "8081": 145700, "8082": 0} {
+		fact.Add(&w.shard, fact.Socket{At: w.at("net/tcp"), Proto: "tcp", State: fact.StateListen, Local: "0.0.0.0", LocalPort: port, Remote: "0.0.0.0", RemotePort: "*", Inode: fact.Some(inode)})
+	}
+	w.link("fd_812.txt", 812, "9", "145699")
+	w.link("fd_812.txt", 812, "10", "145699")
+	w.link("fd_812.txt", 813, "9", "145699")
+	w.link("fd_812.txt", 812, "3", "7")
+	s := derive(&w, &sockets)
+	pids := map[uint16][]int{}
+	for _, k := range s.All {
+		for _, o := range k.Owners {
+			pids[k.Local.Port()] = append(pids[k.Local.Port()], o.PID)
+		}
+	}
+	require.Equal(t, map[uint16][]int{8080: {812, 813}}, pids)
 }

@@ -126,7 +126,7 @@ type listenKey struct {
 
 var sockets = analyze.Derived[*Sockets]{
 	Name:  "sockets",
-	Needs: []fact.Kind{"socket", "socket_table"},
+	Needs: []fact.Kind{"socket", "socket_table", "open_file"},
 	Build: buildSockets,
 }
 
@@ -220,9 +220,10 @@ func buildSockets(p *analyze.Pass) *Sockets {
 		most = max(most, len(t.Rows))
 	}
 	s.conns = make(map[connKey]*Socket, most)
+	held := buildHolders(p, s.hosts, ps)
 	for _, t := range byRichness {
 		for _, row := range t.Rows {
-			s.merge(t, row, ps)
+			s.merge(t, row, ps, held)
 		}
 	}
 	for _, k := range s.All {
@@ -321,7 +322,7 @@ func sameTool(a, b *Table) bool {
 }
 
 // merge adds a row to the socket it shows.
-func (s *Sockets) merge(t *Table, row *fact.Socket, ps *Processes) {
+func (s *Sockets) merge(t *Table, row *fact.Socket, ps *Processes, held holders) {
 	host := t.Host
 	if row.Proto != "tcp" && row.Proto != "udp" || row.Cut {
 		return
@@ -357,6 +358,11 @@ func (s *Sockets) merge(t *Table, row *fact.Socket, ps *Processes) {
 	}
 	for _, o := range row.Owners {
 		if pr := ps.Get(host, o.PID); pr != nil && !slices.Contains(sock.Owners, pr) {
+			sock.Owners = append(sock.Owners, pr)
+		}
+	}
+	for _, pr := range held.of(host, row) {
+		if !slices.Contains(sock.Owners, pr) {
 			sock.Owners = append(sock.Owners, pr)
 		}
 	}
