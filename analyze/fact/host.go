@@ -103,9 +103,13 @@ type Trace struct {
 	// FDs are per descriptor counts of reads and writes.
 	FDs []TraceFD `json:"fds,omitempty"`
 	// Unfinished is the call the thread was inside at the end.
-	Unfinished string   `json:"unfinished,omitempty"`
-	Signals    []string `json:"signals,omitempty"`
-	Exited     string   `json:"exited,omitempty"`
+	Unfinished string `json:"unfinished,omitempty"`
+	// UnfinishedFD is the descriptor that call works on, with what strace -y or an
+	// earlier call says it is.
+	UnfinishedFD   Int      `json:"unfinished_fd,omitzero"`
+	UnfinishedName string   `json:"unfinished_name,omitempty"`
+	Signals        []string `json:"signals,omitempty"`
+	Exited         string   `json:"exited,omitempty"`
 	// LongestMS is the longest single call with -T.
 	Longest   string       `json:"longest,omitempty"`
 	LongestMS Opt[float64] `json:"longest_ms,omitzero"`

@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -110,6 +111,9 @@ func (p *reader) status(s string, ref fact.Ref) bool {
 func (p *reader) endStatus() {
 	if p.form == status && p.proc.PID > 0 {
 		analyze.Emit(p.out, p.proc)
+		if !slices.Contains(p.pids, p.proc.PID) {
+			p.pids = append(p.pids, p.proc.PID)
+		}
 	}
 	p.proc, p.form = fact.Process{}, unknown
 }

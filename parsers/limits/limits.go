@@ -96,6 +96,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	p := &reader{out: out, pid: naming.PID(in.Path), setting: settingName(in.Path)}
 	err := lines.Each(ctx, in, out, p.line)
 	p.endStatus()
+	p.endLimits()
 	return err
 }
 
@@ -106,6 +107,10 @@ type reader struct {
 	setting string
 	form    form
 	proc    fact.Process
+	// nobodys are limits of a process that the artifact's name does not tell, and
+	// pids the processes whose status stands beside them.
+	nobodys []fact.Limit
+	pids    []int
 }
 
 func (p *reader) line(s string, ref fact.Ref) {
@@ -192,7 +197,27 @@ func (p *reader) ulimit(s string, ref fact.Ref) {
 	p.emit(fact.Limit{At: ref, PID: p.pid, Name: name, Soft: limit(value)})
 }
 
-func (p *reader) emit(l fact.Limit) { analyze.Emit(p.out, l) }
+// emit hands over a limit. Whose limits /proc/PID/limits and prlimit print, only the
+// artifact's name can say, or a status in the same artifact; ulimit's are the shell's.
+func (p *reader) emit(l fact.Limit) {
+	if l.PID == 0 && (p.form == procLimits || p.form == prlimit) && len(p.nobodys) < maxNobodys {
+		p.nobodys = append(p.nobodys, l)
+		return
+	}
+	analyze.Emit(p.out, l)
+}
+
+// maxNobodys bounds what is held back; a process has sixteen limits.
+const maxNobodys = 64
+
+func (p *reader) endLimits() {
+	for _, l := range p.nobodys {
+		if len(p.pids) == 1 {
+			l.PID = p.pids[0]
+		}
+		analyze.Emit(p.out, l)
+	}
+}
 
 func isLimit(s string) bool {
 	if s == "unlimited" {

@@ -245,6 +245,31 @@ func (th *thread) io(args []byte, at fact.Ref, moved, read bool) {
 	f.LastRead = at
 }
 
+// unfinished notes the call that the thread was inside at the end, and on what.
+func (th *thread) unfinished() {
+	p := &th.pending
+	th.Unfinished = p.name
+	n := fdOf(p.args)
+	if n < 0 || !takesFD(p.name) {
+		return
+	}
+	th.UnfinishedFD, th.UnfinishedName = fact.Some(int64(n)), fdName(p.args)
+	if i, ok := th.open[n]; ok && th.UnfinishedName == "" {
+		th.UnfinishedName = th.FDs[i].Name
+	}
+}
+
+// takesFD reports whether a call's first argument is a descriptor, among the calls
+// that a thread can be stuck in.
+func takesFD(call string) bool {
+	switch call {
+	case "read", "recvfrom", "recvmsg", "readv", "recv", "pread64", "recvmmsg", "write", "sendto", "sendmsg", "writev", "send", "pwrite64", "sendmmsg",
+		"accept", "accept4", "connect", "close", "epoll_wait", "epoll_pwait", "epoll_pwait2", "fsync", "fdatasync", "flock", "fcntl", "ioctl", "sendfile", "splice":
+		return true
+	}
+	return false
+}
+
 // fdName is what -y prints behind the descriptor: 22<socket:[145699]>. -yy prints
 // both ends, with "->" inside.
 func fdName(args []byte) string {
@@ -298,7 +323,7 @@ func peer(args []byte) string {
 func (t *trace) emit() {
 	for _, th := range t.order {
 		if th.busy {
-			th.Unfinished = th.pending.name
+			th.unfinished()
 		}
 		if th.timed {
 			th.LongestMS = fact.Some(float64(th.longest) / float64(time.Millisecond))
