@@ -124,7 +124,7 @@ func (s Socket) Ref() Ref { return s.At }
 // There is one for each table found, also where an artifact holds several.
 type SocketTable struct {
 	At Ref `json:"-"`
-	// Tool is ss, netstat, lsof or proc (from /proc/net). What lsof lists depends on
+	// Tool is ss, netstat, sockstat, lsof or proc (from /proc/net). What lsof lists depends on
 	// its arguments, so nothing follows from what is missing there.
 	Tool string `json:"tool"`
 	// Unix is true for a table of unix domain sockets alone.

@@ -17,6 +17,7 @@ const (
 	bsdUnix                  // "fffff800 stream 0 0 0 0 0 0 /var/run/x"
 	windows                  // "TCP 0.0.0.0:135 0.0.0.0:0 LISTENING 1712"
 	proc                     // "0: 0100007F:1F90 00000000:0000 0A ..."
+	sockstat                 // "www nginx 998 6 tcp4 *:80 *:* LISTEN"
 	procUnix                 // "0000000000000000: 00000002 00000000 00010000 0001 01 1 /run/x"
 	ignored                  // a table of something else: routes, kernel events
 )
@@ -27,6 +28,8 @@ func (d dialect) tool() string {
 		return "ss"
 	case proc, procUnix:
 		return "proc"
+	case sockstat:
+		return "sockstat"
 	}
 	return "netstat"
 }
@@ -74,6 +77,8 @@ func parseHeader(b []byte) (header, bool) {
 		return header{dialect: proc, known: true}, true
 	case strings.HasPrefix(text, "Num ") && strings.Contains(text, "RefCount Protocol Flags"):
 		return header{dialect: procUnix, known: true}, true
+	case strings.HasPrefix(text, "USER ") && strings.Contains(text, " PROTO ") && strings.Contains(text, "LOCAL ADDRESS"):
+		return header{dialect: sockstat, known: true, state: true, owner: true}, true
 	case strings.HasPrefix(text, "Address ") && strings.Contains(text, "Nextref"):
 		return header{dialect: bsdUnix, known: true}, true
 	case strings.Contains(text, "Proto") && (strings.Contains(text, "Local") || strings.Contains(text, "Recv-Q") || strings.Contains(text, "RefCnt")):

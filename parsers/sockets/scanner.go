@@ -113,6 +113,8 @@ func (s *scanner) parseRow(hd *header, b []byte, row *fact.Socket) bool {
 		return s.bsdUnixRow(b, row)
 	case windows:
 		return s.windowsRow(hd, b, row)
+	case sockstat:
+		return s.sockstatRow(b, row)
 	case proc:
 		return s.procRow(b, row)
 	case procUnix:

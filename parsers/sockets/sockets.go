@@ -1,6 +1,6 @@
 // Package sockets reads socket tables: the output of ss (iproute2) and of netstat
-// (net-tools, BusyBox, macOS, FreeBSD, Windows), and the kernel's own tables
-// /proc/net/tcp, udp, raw and unix.
+// (net-tools, BusyBox, macOS, FreeBSD, Windows), FreeBSD's sockstat, and the
+// kernel's own tables /proc/net/tcp, udp, raw and unix.
 //
 // One artifact may hold several tables, of several tools, with other text around
 // them. Columns are found by the header of each table and by the shape of what
@@ -22,7 +22,7 @@ import (
 func Parser() *analyze.Parser {
 	return &analyze.Parser{
 		Name:  "sockets",
-		Doc:   "Socket tables: ss, netstat (Linux, BusyBox, macOS, FreeBSD, Windows) and /proc/net/tcp, udp, raw, unix.",
+		Doc:   "Socket tables: ss, netstat (Linux, BusyBox, macOS, FreeBSD, Windows), FreeBSD's sockstat and /proc/net/tcp, udp, raw, unix.",
 		Emits: []fact.Kind{"socket", "socket_table"},
 		Sniff: sniff,
 		Parse: parse,
