@@ -18,6 +18,7 @@ import (
 	lsof "github.com/culprit-dev/culprit/parsers/lsof"
 	metrics "github.com/culprit-dev/culprit/parsers/metrics"
 	netstats "github.com/culprit-dev/culprit/parsers/netstats"
+	nodereport "github.com/culprit-dev/culprit/parsers/nodereport"
 	pcap "github.com/culprit-dev/culprit/parsers/pcap"
 	pprof "github.com/culprit-dev/culprit/parsers/pprof"
 	ps "github.com/culprit-dev/culprit/parsers/ps"
@@ -44,6 +45,7 @@ func All() []*analyze.Parser {
 		lsof.Parser(),
 		metrics.Parser(),
 		netstats.Parser(),
+		nodereport.Parser(),
 		pcap.Parser(),
 		pprof.Parser(),
 		ps.Parser(),
