@@ -1,5 +1,6 @@
 // Package gdb reads the stacks of threads as text: gdb's `thread apply all bt` and
-// `bt`, pstack and eu-stack, jstack, `py-spy dump` and Python's faulthandler.
+// `bt`, pstack and eu-stack, jstack, `py-spy dump`, Python's faulthandler and the
+// stacks of coredumpctl.
 package gdb
 
 import (
@@ -18,8 +19,8 @@ import (
 func Parser() *analyze.Parser {
 	return &analyze.Parser{
 		Name:  "gdb",
-		Doc:   "Stacks of threads: gdb backtraces, pstack, eu-stack, jstack, py-spy dump, faulthandler.",
-		Emits: []fact.Kind{fact.Thread{}.Kind()},
+		Doc:   "Stacks of threads: gdb backtraces, pstack, eu-stack, jstack, py-spy dump, faulthandler, coredumpctl info.",
+		Emits: []fact.Kind{fact.Thread{}.Kind(), fact.Process{}.Kind(), fact.LogEvent{}.Kind()},
 		Sniff: sniff,
 		Parse: parse,
 	}
@@ -39,6 +40,9 @@ func sniff(h analyze.Head) analyze.Match {
 		line = bytes.TrimRight(line, "\r")
 		if _, n := stamp.Parse(line, stamp.Unknown); n > 0 {
 			before++
+		}
+		if pid, _ := coreBegin(line); pid > 0 && bytes.Contains(text, []byte("Signal: ")) && bytes.Contains(text, []byte("Executable: ")) {
+			return analyze.Certain
 		}
 		crashed = crashed || bytes.HasPrefix(line, []byte("Fatal Python error"))
 		switch {
@@ -75,6 +79,7 @@ type dump struct {
 	// contended is the lock of a JVM's verdict whose owner comes next, typed what
 	// gdb was told to print, mutexes what it printed.
 	contended, typed string
+	core             *core // of coredumpctl, the one being read
 	mutexes          []mutex
 }
 
@@ -102,7 +107,9 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	if len(d.threads) == 0 {
 		d.threads = d.rows
 	}
-	if len(d.threads) == 0 && lr.Err() == nil {
+	cores := d.core != nil
+	d.endCore()
+	if len(d.threads) == 0 && !cores && lr.Err() == nil {
 		return analyze.ErrForeign
 	}
 	d.emit()
@@ -113,7 +120,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 // thread being read.
 func (d *dump) line(line []byte, at fact.Ref) {
 	switch {
-	case len(line) == 0:
+	case len(line) == 0, d.coredump(line, at):
 		return
 	case nativeThread(line):
 		d.begin(nativeHeader(line, at), (*dump).native)
@@ -184,7 +191,7 @@ func (d *dump) emit() {
 		if t.Runtime == "native" && runtime != "" {
 			t.Runtime = runtime
 		}
-		if pid > 0 {
+		if pid > 0 && !t.PID.Known {
 			t.PID = fact.Some(pid)
 		}
 		if owner := holders[t.Waits]; owner.Known {
