@@ -50,6 +50,9 @@ func sniff(h analyze.Head) analyze.Match {
 	if foreign(text) {
 		return analyze.No
 	}
+	if octetCounted(text) {
+		return analyze.Sure
+	}
 	named := logName(h.Path)
 	// Stamped lines are common to many tools, so a file that is not named like a log
 	// leaves the first turn to those who are sure of their own format.
@@ -197,6 +200,10 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	}
 	if bytes.IndexByte(head, 0x1b) >= 0 {
 		head = appendPlain(nil, head)
+	}
+	if octetCounted(head) {
+		embedCounted(in, out)
+		return nil
 	}
 	l := &layout{id: in.ID(), modified: latest(in, head)}
 	form := "text"
