@@ -95,7 +95,13 @@ func foreign(text []byte) bool {
 		first = text[:i]
 	}
 	return bytes.Contains(first, []byte("msg=audit(")) || bytes.HasPrefix(text, []byte("%PDF")) || bytes.HasPrefix(text, []byte("<?xml")) ||
-		kernel.Bracketed(text)
+		kernel.Bracketed(text) || isMounts(first)
+}
+
+// isMounts reports whether a line is one of /proc/PID/mountinfo, whose device
+// numbers look like clocks: "24 30 0:22 / /sys rw,nosuid shared:7 - sysfs sysfs rw".
+func isMounts(line []byte) bool {
+	return bytes.Contains(line, []byte(" / /")) && bytes.Contains(line, []byte(" rw,")) && bytes.Contains(line, []byte(" - "))
 }
 
 // messageLines counts stamped lines that go on with a message.

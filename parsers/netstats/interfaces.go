@@ -24,6 +24,9 @@ func interfaceColumns(s string) []string {
 		}
 		return names
 	}
+	if words := strings.Fields(s); len(words) > 6 && words[0] == "Name" && words[1] == "Mtu" && words[2] == "Network" {
+		return append([]string{"", "", "", ""}, words[4:]...)
+	}
 	groups := strings.Split(s, "|")
 	if len(groups) != 3 || strings.TrimSpace(groups[0]) != "face" {
 		return nil
@@ -43,6 +46,8 @@ func isRoutes(s string) bool {
 	f := strings.Fields(s)
 	switch {
 	case len(f) == 3 && f[0] == "Interface" && f[1] == "RefCnt" && f[2] == "Group":
+		return true
+	case len(f) >= 4 && f[0] == "Destination" && f[1] == "Gateway" && f[2] == "Flags": // BSD
 		return true
 	case len(f) >= 8 && (f[0] == "Destination" || f[0] == "Iface") && (f[1] == "Gateway" || f[1] == "Destination") && strings.Contains(s, "Flags"):
 		return true
@@ -65,6 +70,9 @@ func (p *reader) interfaces(s string, ref fact.Ref) bool {
 	if p.names == nil || len(f) < 4 {
 		return true // a title
 	}
+	if p.names[1] == "" && len(p.names) > 4 && p.names[3] == "" && p.names[4] == "Ipkts" {
+		return p.bsdInterface(strings.Fields(s), ref)
+	}
 	if len(f) != len(p.names) {
 		return false
 	}
@@ -77,6 +85,27 @@ func (p *reader) interfaces(s string, ref fact.Ref) bool {
 			return false
 		}
 		p.emit(ref, "interface", f[0]+"."+p.names[i+1], n)
+	}
+	return true
+}
+
+// bsdInterface reads a row of macOS or FreeBSD. Each address of an interface has a
+// row; the counters of the interface stand in the one of the link, whose hardware
+// address may be blank.
+func (p *reader) bsdInterface(f []string, ref fact.Ref) bool {
+	if !strings.HasPrefix(f[2], "<Link#") {
+		return true
+	}
+	names := p.names[4:]
+	if len(f) < 3+len(names) {
+		return false
+	}
+	for i, w := range f[len(f)-len(names):] {
+		n, err := strconv.ParseInt(w, 10, 64)
+		if err != nil {
+			return false
+		}
+		p.emit(ref, "interface", f[0]+"."+names[i], n)
 	}
 	return true
 }
