@@ -61,11 +61,27 @@ func (s *scanner) ssRow(hd *header, b []byte, row *fact.Socket) bool {
 	if row.Iface == "" {
 		row.Iface = s.str.get(p.iface)
 	}
+	if row.Proto == "nl" {
+		s.netlinkOwner(l.port, row)
+	}
 	if (row.Proto == "tcp" || row.Proto == "udp") && (len(l.port) == 0 || len(p.port) == 0) {
 		return false
 	}
 	s.attributes(rest, row)
 	return true
+}
+
+// netlinkOwner reads the port of a netlink socket, which is its owner's name and
+// pid where ss knows them: "rtnl:systemd-network/712".
+func (s *scanner) netlinkOwner(port []byte, row *fact.Socket) {
+	i := bytes.LastIndexByte(port, '/')
+	if i < 0 {
+		return
+	}
+	if pid, ok := number(port[i+1:]); ok && pid > 0 {
+		s.owners = append(s.owners[:0], fact.Owner{Process: s.str.get(port[:i]), PID: int(pid)})
+		row.Owners = s.owned.list(s.owners)
+	}
 }
 
 // ssProto is the protocol of a table that dropped its Netid column, because only
