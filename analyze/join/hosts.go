@@ -299,8 +299,9 @@ func overlap(a, b map[string]bool) bool {
 	return false
 }
 
-// nameFolders names each folder's host: by what the host calls itself where that
-// is its alone, else by the folder. Folders of one host share a name.
+// nameFolders names each folder's host: by the folder, or by what the host calls
+// itself where the folder's name holds that (sosreport-web-1-2026-11-21-abcdefg).
+// Folders of one host share a name.
 func nameFolders(folders []*folder) map[string]string {
 	owner := map[string]string{} // hostname to the first folder with it
 	names := map[string]string{}
@@ -317,6 +318,9 @@ func nameFolders(folders []*folder) map[string]string {
 			continue
 		}
 		owner[f.hostname] = f.name
+		if strings.Contains(f.name, f.hostname) {
+			names[f.name] = f.hostname
+		}
 	}
 	return names
 }

@@ -231,3 +231,16 @@ func TestDescriptorsNameOwners(t *testing.T) {
 	}
 	require.Equal(t, map[uint16][]int{8080: {812, 813}}, pids)
 }
+
+// TestCollectorsFoldersCarryTheHostsName: a sosreport's folder holds the name of
+// its host, which is shorter.
+func TestCollectorsFoldersCarryTheHostsName(t *testing.T) {
+	var w world
+	w.hostname("two/sosreport-web-1-0331-2026-11-21-abcdefg/etc/hostname", "web-1")
+	w.hostname("two/sosreport-db-1-0331-2026-11-21-hijklmn/etc/hostname", "db-1")
+	h := derive(&w, &hosts)
+	require.Equal(t, []string{"db-1", "web-1"}, h.Names)
+	host, ok := h.Named("web-1")
+	require.True(t, ok)
+	require.Equal(t, "web-1", host)
+}

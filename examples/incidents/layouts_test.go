@@ -42,6 +42,13 @@ var layouts = map[string]func(name string) string{
 		}
 		return root + "host-collectors/run-host/" + name
 	},
+	"cluster-info dump": func(name string) string {
+		const root = "cluster-info/"
+		if pod, ok := strings.CutSuffix(name, ".log"); ok {
+			return root + "shop/" + pod + "-7d9f5c/logs.txt"
+		}
+		return root + "host/" + name
+	},
 	"must-gather": func(name string) string {
 		const root = "must-gather.local.123/quay-io-must-gather-sha256-0f/"
 		if pod, ok := strings.CutSuffix(name, ".log"); ok {

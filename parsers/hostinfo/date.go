@@ -46,8 +46,18 @@ func parseDate(s string) (fact.HostInfo, bool) {
 
 // formedDate reads a date in one of the known forms.
 func formedDate(s string) (fact.HostInfo, bool) {
-	// "UTC +0000": the number is surer than the name before it.
 	words := strings.Fields(s)
+	if n := len(words); n > 2 && strings.HasPrefix(words[n-1], "m=") { // Go's, with its monotonic clock
+		words = words[:n-1]
+		s = strings.Join(words, " ")
+	}
+	// "UTC +0000", "+0000 UTC": the number is surer than the name beside it.
+	if n := len(words); n > 2 {
+		if _, ok := zoneOffset(words[n-2]); ok && isZoneName(words[n-1]) && !isZoneName(words[n-2]) {
+			words = words[:n-1]
+			s = strings.Join(words, " ")
+		}
+	}
 	if n := len(words); n > 2 {
 		if _, ok := zoneOffset(words[n-1]); ok && isZoneName(words[n-2]) {
 			s = strings.Join(append(words[:n-2:n-2], words[n-1]), " ")

@@ -7,6 +7,7 @@ package hostinfo
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"path"
 	"strconv"
 	"strings"
@@ -65,7 +66,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 }
 
 // usualNames are words in the names of files with such contents.
-var usualNames = [...]string{"date", "uname", "hostname", "uptime", "free", "os-release", "os_release", "machine-id", "machine_id", "passwd", "timedatectl", "hostnamectl", "clock", "host_info", "hostinfo", "env"}
+var usualNames = [...]string{"date", "uname", "hostname", "uptime", "free", "os-release", "os_release", "machine-id", "machine_id", "passwd", "timedatectl", "hostnamectl", "clock", "host_info", "hostinfo", "hostos_info", "timestamp", "env"}
 
 // reader is the state between lines.
 type reader struct {
@@ -108,6 +109,9 @@ func (p *reader) line(s string, at fact.Ref) bool {
 // byName reads files whose content is one word that only the file's name explains.
 func (p *reader) byName(s string, at fact.Ref) bool {
 	word := strings.TrimSpace(s)
+	if p.base == "hostos_info.json" {
+		return p.hostOS(word, at)
+	}
 	if word == "" || strings.ContainsAny(word, " \t=:/") {
 		return false
 	}
@@ -128,6 +132,19 @@ func (p *reader) byName(s string, at fact.Ref) bool {
 	default:
 		return false
 	}
+	return true
+}
+
+// hostOS reads what the host collector of a support bundle writes:
+// {"name":"node-a","kernelVersion":"6.1.0","platformVersion":"22.04","platform":"ubuntu"}.
+func (p *reader) hostOS(s string, at fact.Ref) bool {
+	var h struct{ Name, KernelVersion, PlatformVersion, Platform string }
+	if json.Unmarshal([]byte(s), &h) != nil || h.Name == "" {
+		return false
+	}
+	p.emit(fact.HostInfo{At: at, Name: "hostname", Value: h.Name})
+	p.emit(fact.HostInfo{At: at, Name: "kernel", Value: h.KernelVersion})
+	p.emit(fact.HostInfo{At: at, Name: "os", Value: strings.TrimSpace(h.Platform + " " + h.PlatformVersion)})
 	return true
 }
 
