@@ -279,9 +279,18 @@ type batch struct {
 
 // worker scans one block.
 type worker struct {
-	block block
-	res   result
-	scan  *scanner
+	block    block
+	res      result
+	scan     *scanner
+	panicked any
+}
+
+// work scans the worker's block. A panic is kept for the goroutine that waits: only
+// there can the engine contain it.
+func (w *worker) work(inDump bool) {
+	defer func() { w.panicked = recover() }()
+	w.res = result{}
+	w.scan.scan(&w.block, inDump, &w.res)
 }
 
 // fill reads blocks. One that was cut inside an event needs the state of the one
@@ -297,10 +306,14 @@ func (b *batch) fill(split *splitter) {
 func (b *batch) start(inDump bool) (wait func()) {
 	var wg sync.WaitGroup
 	for _, w := range b.workers[:b.n] {
-		wg.Go(func() {
-			w.res = result{}
-			w.scan.scan(&w.block, b.cont && inDump, &w.res)
-		})
+		wg.Go(func() { w.work(b.cont && inDump) })
 	}
-	return wg.Wait
+	return func() {
+		wg.Wait()
+		for _, w := range b.workers[:b.n] {
+			if w.panicked != nil {
+				panic(w.panicked)
+			}
+		}
+	}
 }
