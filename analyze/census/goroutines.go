@@ -1,9 +1,6 @@
 package census
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/culprit-dev/culprit/analyze/join"
 )
 
@@ -20,7 +17,7 @@ func (c *counter) goroutines() {
 			c.shows(d.Host, "lock", d.Meta.At)
 		}
 		for _, s := range d.Stacks {
-			c.add(d.Host, "goroutines", Site(s), program, s.Count, s.First().At)
+			c.add(d.Host, "goroutines", s.Origin(), program, s.Count, s.First().At)
 		}
 		for _, l := range d.Locks {
 			c.add(d.Host, "lock", lockName(l), program, l.Count(), l.Waiters[0].G.At)
@@ -36,24 +33,6 @@ func programOf(d *join.WaitDump) string {
 		return pr.Name()
 	}
 	return d.Meta.Module
-}
-
-// Site is where the goroutines of a stack were created, or for those without a
-// creator the outermost function: "main.serve (server.go:20)".
-func Site(s *join.Stack) string {
-	if g := s.First(); g.CreatedBy != "" {
-		site := join.ShortFunc(g.CreatedBy)
-		if g.CreatedByFile != "" {
-			site += fmt.Sprintf(" (%s:%d)", g.CreatedByFile[strings.LastIndexAny(g.CreatedByFile, `/\`)+1:], g.CreatedByLine)
-		}
-		return site
-	}
-	for i := len(s.Frames) - 1; i >= 0; i-- {
-		if fn := s.Frames[i].Func; fn != "" && fn != "runtime.goexit" {
-			return join.ShortFunc(fn)
-		}
-	}
-	return "unknown"
 }
 
 // lockName names a lock by its kind and where it is taken: its address is another

@@ -238,6 +238,9 @@ type Profile struct {
 	Time        Time         `json:"-"`
 	DurationSec float64      `json:"duration_s,omitempty"`
 	Period      int64        `json:"period,omitempty"`
+	// Collector is the part of the last total that the garbage collector used; of
+	// CPU profiles only.
+	Collector int64 `json:"collector,omitempty"`
 }
 
 // ProfileSum is the total of one sample type.

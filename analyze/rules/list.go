@@ -18,6 +18,7 @@ import (
 	golongsyscall "github.com/culprit-dev/culprit/analyze/rules/go/long-syscall"
 	gonodeadline "github.com/culprit-dev/culprit/analyze/rules/go/no-deadline"
 	gopoolexhausted "github.com/culprit-dev/culprit/analyze/rules/go/pool-exhausted"
+	goprofile "github.com/culprit-dev/culprit/analyze/rules/go/profile"
 	gorecursivelock "github.com/culprit-dev/culprit/analyze/rules/go/recursive-lock"
 	gorecursivereadlock "github.com/culprit-dev/culprit/analyze/rules/go/recursive-read-lock"
 	goruntimepressure "github.com/culprit-dev/culprit/analyze/rules/go/runtime-pressure"
@@ -100,6 +101,7 @@ func All() []*analyze.Rule {
 		golongsyscall.Rule(),
 		gonodeadline.Rule(),
 		gopoolexhausted.Rule(),
+		goprofile.Rule(),
 		gorecursivelock.Rule(),
 		gorecursivereadlock.Rule(),
 		goruntimepressure.Rule(),

@@ -90,6 +90,9 @@ func emit(p *profile.Profile, out *analyze.Sink) {
 		}
 		f.Totals = append(f.Totals, sum)
 	}
+	if kind == "cpu" {
+		f.Collector = collected(p)
+	}
 	analyze.Emit(out, f)
 	if kind == "goroutine" || kind == "goroutineleak" {
 		emitGroups(p, kind, out)
@@ -114,6 +117,26 @@ func emit(p *profile.Profile, out *analyze.Sink) {
 		s := p.Sample[i]
 		analyze.Emit(out, fact.ProfileSite{At: sampleAt(out, i), Type: kind, Values: slices.Clone(s.Value), Frames: frames(s), Labels: labels(s)})
 	}
+}
+
+// collected is the time of the samples inside the garbage collector: its workers,
+// and goroutines that must help it before they may allocate.
+func collected(p *profile.Profile) (n int64) {
+	for _, s := range p.Sample {
+		for _, loc := range s.Location {
+			if slices.ContainsFunc(loc.Line, func(l profile.Line) bool { return l.Function != nil && collector[l.Function.Name] }) {
+				n += s.Value[len(s.Value)-1]
+				break
+			}
+		}
+	}
+	return n
+}
+
+// collector are the functions that the garbage collector's work stands below.
+var collector = map[string]bool{
+	"runtime.gcBgMarkWorker": true, "runtime.gcAssistAlloc": true, "runtime.bgsweep": true, "runtime.bgscavenge": true, "runtime.gcStart": true,
+	"runtime.gcMarkDone": true, "runtime.gcMarkTermination": true, "runtime.gcDrain": true,
 }
 
 // emitGroups writes a goroutine profile as one dump of groups.
@@ -175,11 +198,25 @@ func contention(p *profile.Profile, path string) string {
 			return "block"
 		}
 	}
+	if !isGo(p) {
+		return "contention" // of C++: gperftools books delay to who waited
+	}
 	name := strings.ToLower(path)
 	if strings.Contains(name, "block") && !strings.Contains(name, "mutex") {
 		return "block"
 	}
 	return "mutex"
+}
+
+// isGo reports whether a profile is of a Go program: its sources or its runtime are
+// named. One without any symbol may be.
+func isGo(p *profile.Profile) bool {
+	for _, f := range p.Function {
+		if strings.HasSuffix(f.Filename, ".go") || strings.HasPrefix(f.Name, "runtime.") || strings.HasPrefix(f.Name, "sync.") {
+			return true
+		}
+	}
+	return len(p.Function) == 0 && len(p.Mapping) == 0
 }
 
 // mainValue is the index of the value that profiles are sorted by: the default

@@ -25,12 +25,13 @@ func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: ID, Title: "goroutine leak", Doc: doc, Severity: analyze.High,
 		Needs: []fact.Kind{"dump"},
-		Wants: []fact.Kind{"goroutine", "goroutine_group"},
+		Wants: []fact.Kind{"goroutine", "goroutine_group", "baseline"},
 		Thresholds: []analyze.Threshold{
 			{Name: "many", Default: 1000, Unit: "goroutines", Doc: "so many at one line are a leak"},
 			{Name: "some", Default: 200, Unit: "goroutines", Doc: "so many are one when they are also the share below, or grow"},
 			{Name: "share", Default: 0.5, Unit: "share", Doc: "of all goroutines"},
 			{Name: "growth", Default: 1.2, Unit: "times", Doc: "growth between two dumps that counts"},
+			{Name: "baseline", Default: 3, Unit: "times", Doc: "as many as the healthy bundle has from the same place"},
 		},
 		ExplainedBy: []analyze.Mechanism{
 			{Rule: "go/no-deadline", Via: join.KindSite, Why: "calls that never end keep their goroutines"},
@@ -88,11 +89,16 @@ func judge(p *analyze.Pass, d *join.WaitDump, c *crowd) {
 	share := float64(c.count) / float64(max(d.Total, 1))
 	steady := known && !grown
 	leaked := s.Members[0].Leaked && c.count > 1
+	usual, risen := compare(p, d, s)
 	switch {
 	case leaked, some && grown:
 	case steady:
 		p.Note("%d goroutines in %s, %d before: steady", c.count, s.At(s.Top()), before)
 		return
+	case usual != "":
+		p.Note("%d goroutines in %s: %s", c.count, s.At(s.Top()), usual)
+		return
+	case some && risen != nil:
 	case some && c.pool():
 		p.Note("%d goroutines in %s were started together and take turns: a pool", c.count, s.At(s.Top()))
 		return
@@ -117,20 +123,41 @@ func judge(p *analyze.Pass, d *join.WaitDump, c *crowd) {
 		f.Evidence = append(f.Evidence, analyze.Cite(g.CreatedByAt(), "created by %s", join.ShortFunc(g.CreatedBy)))
 	}
 	f.Evidence = slices.Concat(f.Evidence, d.Link(), d.SupportFor(s))
+	if risen != nil {
+		f.Detail += "\n\n" + risen.Note + "."
+		f.Evidence = append(f.Evidence, *risen)
+	}
 	switch {
 	case leaked, grown:
 		f.Confidence = analyze.Confirmed
 		if !some {
 			f.Severity = analyze.Medium
 		}
-	case d.Grouped:
+	case d.Grouped && risen == nil:
 		// Without ids a pool of workers looks the same.
 		f.Confidence, f.Severity = analyze.Possible, analyze.Low
 		f.Missing = append(f.Missing, "ids and ages of the goroutines (debug=2): a pool of workers looks the same in a grouped profile")
-	case share < p.Threshold("share"):
+	case share < p.Threshold("share") && risen == nil:
 		f.Confidence = analyze.Possible
 	}
 	p.Report(f)
+}
+
+// compare says what a baseline tells of the place that starts the goroutines of a
+// stack: usual is set where the healthy bundle has about as many, risen cites that
+// it has few.
+func compare(p *analyze.Pass, d *join.WaitDump, s *join.Stack) (usual string, risen *analyze.Evidence) {
+	origin := s.Origin()
+	h, ok := d.HealthyOf(p, origin)
+	if !ok {
+		return "", nil
+	}
+	now := d.FromOrigin(origin)
+	if h.N > 0 && float64(now) < p.Threshold("baseline")*float64(h.N) {
+		return fmt.Sprintf("the baseline has %d from %s, now there are %d", h.N, origin, now), nil
+	}
+	e := analyze.Cite(h.At, "%s has started %s that are alive; in the healthy baseline there were %d", origin, join.Count(now, "goroutine"), h.N)
+	return "", &e
 }
 
 func title(d *join.WaitDump, c *crowd, before int64, grown bool) string {

@@ -83,6 +83,9 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 			f.Severity = analyze.Low
 		}
 	}
+	if left, ok := join.LeaverOf(p, l); ok && d.Complete() {
+		blame(&f, l, left)
+	}
 	if ev, ok := lastWords(p, d, l); ok {
 		f.Evidence = append(f.Evidence, ev)
 		f.Detail += "\n\n" + ev.Note + "."
@@ -137,6 +140,20 @@ func fix(l *join.Lock) string {
 		return fmt.Sprintf("Readers wait and no writer does, so the lock is held for writing: audit every return and panic between Lock and Unlock in the functions that write-lock what %s reads; write `defer mu.Unlock()` right behind Lock.", join.List(slices.Compact(funcs), 4))
 	}
 	return fmt.Sprintf("Audit every return and panic between Lock and Unlock of this lock, first in %s and the other functions that lock it; write `defer mu.Unlock()` right behind Lock.", join.List(slices.Compact(funcs), 4))
+}
+
+// blame names the function that a panic left with the lock.
+func blame(f *analyze.Finding, l *join.Lock, left join.Leaver) {
+	s, fn := left.Stack, left.Stack.Func(left.Frame)
+	why := "it is a function of the same type, and no receiver tells whether of the same object"
+	if left.Same {
+		why = "its receiver is the object of this lock"
+	}
+	f.Detail += fmt.Sprintf("\n\nThe lock was left behind by %s, by all signs: a goroutine panicked in it, at %s, the panic was caught further out, and a lock taken without `defer` is not released then. That it held the lock is inferred; %s.", fn, s.Where(left.Frame), why)
+	f.Title = strings.Replace(f.Title, "it was locked and never unlocked", fmt.Sprintf("%s seems to have left it locked when it panicked at %s", fn, s.Where(left.Frame)), 1)
+	f.Evidence = slices.Insert(f.Evidence, min(1, len(f.Evidence)), s.Cite(left.G, left.Frame, "a goroutine panicked in %s, with the lock as it seems", s.At(left.Frame)))
+	f.Fix = fmt.Sprintf("Write `defer mu.Unlock()` right behind Lock in %s, so that a panic releases it, and mend the panic at %s.", fn, s.Where(join.PanicFrame(left.G)))
+	f.Missing = slices.DeleteFunc(f.Missing, func(m string) bool { return strings.HasPrefix(m, "the goroutine that took the lock") })
 }
 
 // lastWords is the last log line that the process wrote from a source file in which

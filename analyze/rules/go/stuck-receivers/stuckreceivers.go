@@ -25,11 +25,12 @@ func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: ID, Title: "stuck receivers", Doc: doc, Severity: analyze.Medium,
 		Needs: []fact.Kind{"dump"},
-		Wants: []fact.Kind{"goroutine", "goroutine_group"},
+		Wants: []fact.Kind{"goroutine", "goroutine_group", "baseline"},
 		Thresholds: []analyze.Threshold{
 			{Name: "score", Default: 4, Unit: "points", Doc: "so many points make a passive wait a suspect"},
 			{Name: "hint", Default: 1, Unit: "points", Doc: "so many make it a hint, with severity info"},
 			{Name: "many", Default: 10, Unit: "goroutines", Doc: "so many at one line, for the minutes below, make it medium severity"},
+			{Name: "baseline", Default: 3, Unit: "times", Doc: "as many as a healthy bundle has from the same place are no rest any more"},
 			{Name: "minutes", Default: 10, Unit: "minutes", Doc: "see many"},
 		},
 		Run: run,
@@ -48,7 +49,10 @@ func run(_ context.Context, p *analyze.Pass) error {
 // judge reports the likeliest suspect of a dump. The others look no different from
 // goroutines at rest and are only counted.
 func judge(p *analyze.Pass, d *join.WaitDump) {
-	u := d.Suspects[0]
+	u := likeliest(p, d)
+	if u == nil {
+		return
+	}
 	s := u.Stack
 	if s.Kind == join.WaitGroup || s.Kind == join.Parked {
 		return
@@ -92,6 +96,19 @@ func judge(p *analyze.Pass, d *join.WaitDump) {
 		f.Severity = analyze.Info
 	}
 	p.Report(f)
+}
+
+// likeliest is the first suspect that a healthy baseline does not have as well, nil
+// if it has all of them. A wait without a way out is told whatever a baseline has.
+func likeliest(p *analyze.Pass, d *join.WaitDump) *join.Suspect {
+	for _, u := range d.Suspects {
+		h, ok := d.HealthyOf(p, u.Stack.Origin())
+		if u.Firm != "" || !ok || h.N == 0 || float64(d.FromOrigin(u.Stack.Origin())) >= p.Threshold("baseline")*float64(h.N) {
+			return u
+		}
+		p.Note("%s is in the healthy baseline, too: %d from %s", u.Stack.At(u.Stack.Top()), h.N, u.Stack.Origin())
+	}
+	return nil
 }
 
 func title(d *join.WaitDump, u *join.Suspect, score int) string {
