@@ -82,6 +82,7 @@ var directions = []struct {
 	{"analyze/bundle", []string{"analyze", "analyze/fact"}},
 	{"analyze/join", []string{"analyze", "analyze/fact"}},
 	{"analyze/census", []string{"analyze", "analyze/fact", "analyze/join"}},
+	{"analyze/timeline", []string{"analyze", "analyze/fact", "analyze/join"}},
 	{"analyze/diff", []string{"analyze", "analyze/fact"}},
 	{"analyze/redact", []string{"analyze", "analyze/fact", "analyze/join"}},
 	{"analyze/celrule", []string{"analyze", "analyze/fact"}},

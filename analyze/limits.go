@@ -13,6 +13,8 @@ type Limits struct {
 	EvidenceKept int
 	// Timeline bounds the entries of the timeline.
 	Timeline int
+	// Events bounds those of a timeline of everything, see Config.Timeline.
+	Events int
 	// FindingsPerRule bounds what one rule may report.
 	FindingsPerRule int
 }
@@ -25,6 +27,7 @@ var defaultLimits = Limits{
 	ExcerptBytes:     1 << 10,
 	EvidenceKept:     24,
 	Timeline:         200,
+	Events:           20_000,
 	FindingsPerRule:  50,
 }
 
@@ -44,6 +47,7 @@ func (l Limits) withDefaults() Limits {
 	pick(&l.ExcerptBytes, d.ExcerptBytes)
 	pick(&l.EvidenceKept, d.EvidenceKept)
 	pick(&l.Timeline, d.Timeline)
+	pick(&l.Events, d.Events)
 	pick(&l.FindingsPerRule, d.FindingsPerRule)
 	return l
 }

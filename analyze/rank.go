@@ -271,25 +271,3 @@ func entities(findings []*Finding) map[string][]Entity {
 	}
 	return out
 }
-
-// timeline merges the dated evidence of all findings.
-func timeline(findings []*Finding, limit int) []TimelineEntry {
-	out := []TimelineEntry{}
-	for _, f := range findings {
-		for _, e := range f.Evidence {
-			if e.Time.IsZero() {
-				continue
-			}
-			text := e.Note
-			if text == "" {
-				text = e.Excerpt
-			}
-			out = append(out, TimelineEntry{Time: e.Time, Basis: e.Basis, Uncertainty: e.Uncertainty, Source: e.Ref, Text: text, Finding: f.ID})
-		}
-	}
-	slices.SortStableFunc(out, func(a, b TimelineEntry) int {
-		return cmp.Or(a.Time.Compare(b.Time), a.Source.Compare(b.Source), cmp.Compare(a.Text, b.Text))
-	})
-	out = slices.CompactFunc(out, func(a, b TimelineEntry) bool { return a.Source == b.Source && a.Text == b.Text })
-	return out[:min(len(out), limit)]
-}

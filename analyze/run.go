@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/culprit-dev/culprit/analyze/fact"
 )
@@ -37,6 +38,11 @@ type Config struct {
 	// Hosts, if set, says which host an artifact comes from; join.HostOf is the one that
 	// comes with the module. Without it, hosts are those that the manifest names.
 	Hosts func(*Pass) func(fact.ID) string
+	// Timeline, if set, lists what the bundle dates, in order: at most limit events, those
+	// nearest to the time from from to to, and in words what it left out. The timeline of
+	// the result then holds it, not only what the findings cite. timeline.All is the one
+	// that comes with the module.
+	Timeline func(p *Pass, from, to time.Time, limit int) ([]TimelineEntry, []string)
 	// Progress, if set, is told how far the run is. Calls are serialised.
 	Progress func(Progress)
 	// Redact, if set, is given all texts of the result and returns what replaces
@@ -113,6 +119,9 @@ func RunFrom(ctx context.Context, src Source, cfg Config) (*Result, error) {
 		return nil, err
 	}
 	res.Timeline = timeline(res.Findings, cfg.Limits.Timeline)
+	if cfg.Timeline != nil {
+		run.everything(res, &cfg)
+	}
 	res.Entities = entities(res.Findings)
 	if cfg.Redact != nil {
 		run.redact(res, cfg.Redact)

@@ -90,15 +90,17 @@ func (f *Finding) validate() error {
 	return nil
 }
 
-// dropImpossibleTimes forgets times that no report could write: a damaged or
+// possible is a time, or zero for one that no report could write: a damaged or
 // hostile stamp may name a year of six digits, and JSON has none.
-func (f *Finding) dropImpossibleTimes() {
-	possible := func(t time.Time) time.Time {
-		if y := t.UTC().Year(); y < 1 || y > 9998 { // 9998: a zone may add a day
-			return time.Time{}
-		}
-		return t
+func possible(t time.Time) time.Time {
+	if y := t.UTC().Year(); y < 1 || y > 9998 { // 9998: a zone may add a day
+		return time.Time{}
 	}
+	return t
+}
+
+// dropImpossibleTimes forgets times that no report could write.
+func (f *Finding) dropImpossibleTimes() {
 	f.From, f.To = possible(f.From), possible(f.To)
 	for _, list := range [][]Evidence{f.Evidence, f.Against} {
 		for i := range list {

@@ -56,7 +56,8 @@ const (
 // drawn lays the timeline out, nil if there is nothing to see: fewer than two
 // events.
 func (o *outline) drawn() *chart {
-	list := slices.Clone(o.events)
+	// Of a timeline of everything, only what the findings cite is drawn.
+	list := slices.DeleteFunc(slices.Clone(o.events), func(e analyze.TimelineEntry) bool { return e.Finding == "" })
 	if len(list) < 2 {
 		return nil
 	}

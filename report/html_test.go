@@ -59,7 +59,7 @@ func TestHTMLTellsTheStory(t *testing.T) {
 
 func TestChartBreaksGaps(t *testing.T) {
 	r := sample()
-	r.Timeline = append(r.Timeline, analyze.TimelineEntry{Time: at(8, 30, 0).AddDate(0, 0, -9), Basis: fact.Epoch, Source: fact.Ref{Artifact: "old.log", Line: 1}, Text: "deploy"})
+	r.Timeline = append(r.Timeline, analyze.TimelineEntry{Time: at(8, 30, 0).AddDate(0, 0, -9), Basis: fact.Epoch, Source: fact.Ref{Artifact: "old.log", Line: 1}, Text: "deploy", Finding: r.Findings[0].ID})
 	c := outlined(r, false).drawn()
 	require.Len(t, c.Breaks, 2, "nine days are a break, and so are ten minutes among seconds")
 	assert.Equal(t, "8 d", c.Breaks[0].Text)

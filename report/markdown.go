@@ -25,7 +25,7 @@ const (
 // story first, what else was seen and what could not be judged after it.
 func encodeMarkdown(w io.Writer, r *analyze.Result, opt Options) error {
 	b := bufio.NewWriter(w)
-	m := &markdown{Writer: b, outline: outlined(r, opt.Full), full: opt.Full}
+	m := &markdown{Writer: b, outline: outlined(r, opt.Full), full: opt.Full, allEvents: opt.Full || opt.Events}
 	m.head()
 	for i := range m.stories {
 		m.story(i)
@@ -44,7 +44,8 @@ func encodeMarkdown(w io.Writer, r *analyze.Result, opt Options) error {
 type markdown struct {
 	*bufio.Writer
 	*outline
-	full bool
+	full      bool
+	allEvents bool
 }
 
 func (m *markdown) p(format string, args ...any) { fmt.Fprintf(m, format, args...) }

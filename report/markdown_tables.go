@@ -13,7 +13,10 @@ func (m *markdown) timeline() {
 		return
 	}
 	m.p("## Timeline\n\nTimes are UTC.\n\n| Time | Event | Source |\n|---|---|---|\n")
-	n := m.most(len(list), timelineEntries)
+	n := len(list)
+	if !m.allEvents {
+		n = m.most(n, timelineEntries)
+	}
 	for _, e := range list[:n] {
 		m.p("| %s%s | %s | %s |\n", clock(e.Time), parens(doubt(e.Basis, e.Uncertainty)), mdCell(e.Text), mdCellCode(citation(e.Source)))
 	}

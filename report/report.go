@@ -32,6 +32,8 @@ type Options struct {
 	// Full shows what is otherwise folded to a count: every artifact, every
 	// checked rule, all evidence of findings that are not part of the story.
 	Full bool
+	// Events shows the whole timeline, however long.
+	Events bool
 	// Color marks up terminal text with ANSI colours.
 	Color bool
 	// Width is the column at which terminal text is wrapped, 0 means 80.

@@ -278,7 +278,10 @@ func (t *terminal) timeline() {
 	}
 	t.title("TIMELINE (UTC)")
 	const some = 15
-	n := t.most(len(t.events), some)
+	n := len(t.events)
+	if !t.opt.Events {
+		n = t.most(n, some)
+	}
 	for _, e := range t.events[:n] {
 		when := clock(e.Time) + parens(doubt(e.Basis, e.Uncertainty))
 		t.p("  %s  %s\n", t.paint(dim, when), t.wrapped(e.Text+" ["+citation(e.Source)+"]", "      ", len(when)+4))

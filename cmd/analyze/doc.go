@@ -37,6 +37,12 @@
 // a group that grew is then a finding, cited in both. What is wrong with the
 // baseline itself is none.
 //
+// The timeline of a report holds what its findings cite. With --timeline=all it holds
+// everything in the bundle that is dated, merged over all clocks, each time with what
+// it rests on: lines of logs, audit and kernel records, the beginning and end of
+// conversations. Of too much, what is nearest to the findings is kept, and the report
+// says how much was left out, as it does for clocks whose zone nothing tells.
+//
 // With --redact, addresses, names of hosts and users, secrets and e-mail addresses
 // are replaced by pseudonyms, equal ones by equal ones, in every format; ports, pids,
 // times and positions stay. It cannot know everything: names of hosts and people

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze/census"
 	"github.com/culprit-dev/culprit/analyze/join"
 	"github.com/culprit-dev/culprit/analyze/redact"
+	"github.com/culprit-dev/culprit/analyze/timeline"
 	"github.com/culprit-dev/culprit/report"
 )
 
@@ -22,11 +24,16 @@ func (s *settings) reportFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVarP(&s.format, "format", "f", formats()[0], "form of the report: "+strings.Join(formats(), ", "))
 	f.BoolVar(&s.full, "full", false, "show every artifact, rule and piece of evidence")
+	f.StringVar(&s.timeline, "timeline", timelines[0], "what the timeline holds: matters (what the findings cite) or all (everything that is dated)")
 	f.StringVarP(&s.output, "output", "o", "", "write the report to this file, whole or not at all")
 	f.StringVar(&s.failOn, "fail-on", "", "exit with 2 if there is a finding of this severity or above: "+severities)
 	completeWords(cmd, "format", formats())
 	completeWords(cmd, "fail-on", severityWords())
+	completeWords(cmd, "timeline", timelines)
 }
+
+// timelines are the words that --timeline takes, the default first.
+var timelines = []string{"matters", "all"}
 
 // report is the main job: open, analyse, write.
 func (s *settings) report(ctx context.Context, args []string) (err error) {
@@ -37,6 +44,9 @@ func (s *settings) report(ctx context.Context, args []string) (err error) {
 	failOn, err := severityFlag(s.failOn)
 	if err != nil {
 		return err
+	}
+	if !slices.Contains(timelines, s.timeline) {
+		return fmt.Errorf("--timeline: unknown word %q, want %s", s.timeline, strings.Join(timelines, " or "))
 	}
 	if s.output != "" {
 		if err := checkFile(s.output, args); err != nil {
@@ -79,6 +89,9 @@ func (s *settings) analyze(ctx context.Context, args []string) (res *analyze.Res
 		defer func() { err = errors.Join(err, healthy.Close()) }()
 	}
 	cfg.Census, cfg.Hosts = census.Of, join.HostOf
+	if s.timeline == "all" {
+		cfg.Timeline = timeline.All
+	}
 	if s.redact {
 		cfg.Redact = redact.New
 	}
@@ -138,7 +151,7 @@ func formats() []string {
 
 // layout is how the report is presented where it goes.
 func (s *settings) layout() report.Options {
-	opt := report.Options{Full: s.full}
+	opt := report.Options{Full: s.full, Events: s.timeline == "all"}
 	if f, ok := s.stdout.(*os.File); ok && s.output == "" && isTerminal(f) {
 		opt.Color = os.Getenv("NO_COLOR") == ""
 		opt.Width, _, _ = term.GetSize(int(f.Fd()))

@@ -31,10 +31,11 @@ type settings struct {
 	baseline   string
 	redact     bool
 
-	format string
-	output string
-	full   bool
-	failOn string
+	format   string
+	output   string
+	full     bool
+	timeline string
+	failOn   string
 }
 
 // limitFlags are the limits that a user may have to raise; zero is the default.
