@@ -113,11 +113,13 @@ func (m *marks) listenAfter(msg []byte, i int) {
 }
 
 // states reports whether "timeout" at i says that one happened, rather than naming
-// a setting: "rpc callback timeout", "timeout waiting for".
+// a setting: "rpc callback timeout", "timeout waiting for", "timeout expired".
 func (m *marks) states(low []byte, i, n int) bool {
 	rest := low[i+n:]
-	if bytes.HasPrefix(rest, []byte(" waiting")) || bytes.HasPrefix(rest, []byte(" after")) {
-		return true
+	for _, w := range [...]string{" waiting", " after", " expired", " exceeded", " elapsed"} {
+		if bytes.HasPrefix(rest, []byte(w)) {
+			return true
+		}
 	}
 	next := byteAt(low, i+n)
 	return next != ':' && next != ')' && next != ',' && !bytes.HasPrefix(rest, []byte(" =")) && verbBefore(low, i)

@@ -28,9 +28,11 @@ const (
 	appDNS
 	appMemcache
 	appKafka
+	appWebSocket
+	appTunnel
 )
 
-var appNames = [...]string{"", "http", "http2", "tls", "ssh", "redis", "mysql", "postgres", "smtp", "amqp", "mongodb", "dns", "memcached", "kafka"}
+var appNames = [...]string{"", "http", "http2", "tls", "ssh", "redis", "mysql", "postgres", "smtp", "amqp", "mongodb", "dns", "memcached", "kafka", "websocket", "tunnel"}
 
 // named reports whether a payload begins like one that holds a name.
 func named(p *packet, b []byte) bool {
@@ -82,6 +84,22 @@ func reveal(p *packet, fromServer bool) app {
 		return appMemcache
 	}
 	return revealBinary(p, b, fromServer)
+}
+
+// upgraded is what an HTTP request turns the connection into, appHTTP if nothing:
+// what follows the answer is no HTTP. An offer of HTTP/2 is mostly ignored.
+func upgraded(request []byte) app {
+	if bytes.HasPrefix(request, []byte("CONNECT ")) {
+		return appTunnel
+	}
+	for head := request; len(head) > 0; {
+		line, rest, _ := bytes.Cut(head, []byte("\r\n"))
+		if name, to, ok := bytes.Cut(line, []byte(":")); ok && strings.EqualFold(string(name), "upgrade") && strings.EqualFold(string(bytes.TrimSpace(to)), "websocket") {
+			return appWebSocket
+		}
+		head = rest
+	}
+	return appHTTP
 }
 
 // revealBinary guesses protocols whose messages begin with their length.

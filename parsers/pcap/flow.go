@@ -280,6 +280,9 @@ func (f *flow) reveal(p *packet, from int) {
 	}
 	if f.app == appNone {
 		f.app = reveal(p, from != int(f.client))
+		if f.app == appHTTP && httpRequest(p.text) {
+			f.app = upgraded(p.text)
+		}
 	}
 	if p.text == nil || !f.tcp || f.rare != nil && f.rare.name != "" {
 		return

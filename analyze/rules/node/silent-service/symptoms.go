@@ -10,6 +10,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/rules/internal/wire"
 )
 
 // symptoms are the requests that stay open, by the process that should answer.
@@ -36,6 +37,7 @@ type silentPort struct {
 	logged   int
 	lines    []analyze.Evidence
 	from, to time.Time
+	longest  time.Duration // that a request has waited
 }
 
 // answer is the latest sign that a port answers.
@@ -46,7 +48,7 @@ type answer struct {
 
 func gather(p *analyze.Pass) *symptoms {
 	x := &symptoms{p: p, served: map[*join.Process]*served{}, logs: map[fact.ID][]*fact.LogEvent{}, down: map[*join.Process]analyze.Evidence{}}
-	for f := range fact.All[fact.Flow](p.Facts) {
+	for _, f := range wire.Of(p).Flows {
 		x.flow(f)
 	}
 	writers := map[fact.ID]*join.Process{}
@@ -100,12 +102,10 @@ func (x *symptoms) service(pr *join.Process) *served {
 
 // flow takes what a capture shows: requests left open, and answers.
 func (x *symptoms) flow(f *fact.Flow) {
-	if f.Proto() != "tcp" {
-		return
-	}
 	end := join.FlowsOf(x.p).Server(f)
 	u := f.Turns.Unanswered
-	open := u != nil && u.Acked && u.Silence.Seconds() >= x.p.Threshold("silence") && !closed(f)
+	waited := wire.Of(x.p).Waited(f)
+	open := u != nil && u.Acked && waited.Seconds() >= x.p.Threshold("silence") && !closed(f)
 	// A feed that never gets a word back waits for nothing.
 	expects := f.Turns.Answers() > 0 || f.App() == "http"
 	if client := join.FlowsOf(x.p).Client(f).Process; open && expects && client != nil {
@@ -127,7 +127,8 @@ func (x *symptoms) flow(f *fact.Flow) {
 		sp := x.port(end.Process, n)
 		sp.flows = append(sp.flows, f)
 		sp.span(u.First)
-		sp.span(u.First.Add(u.Silence))
+		sp.span(u.First.Add(waited))
+		sp.longest = max(sp.longest, waited)
 	}
 }
 
@@ -259,12 +260,10 @@ func (sp *silentPort) words() string {
 	var parts []string
 	if len(sp.flows) > 0 {
 		open := 0
-		var longest time.Duration
 		for _, f := range sp.flows {
 			open += f.Turns.Unanswered.Segments
-			longest = max(longest, f.Turns.Unanswered.Silence)
 		}
-		parts = append(parts, fmt.Sprintf("%d requests to port %d were acknowledged by the kernel and got no reply, the oldest for %v.", open, sp.number, longest.Round(100*time.Millisecond)))
+		parts = append(parts, fmt.Sprintf("%d requests to port %d were acknowledged by the kernel and got no reply, the oldest for %v.", open, sp.number, sp.longest.Round(100*time.Millisecond)))
 	}
 	if sp.logged > 0 {
 		parts = append(parts, fmt.Sprintf("Callers log %d times that an answer from port %d is missing (timeout).", sp.logged, sp.number))

@@ -76,7 +76,7 @@ type open struct {
 func run(_ context.Context, p *analyze.Pass) error {
 	x := wire.Of(p)
 	for _, s := range x.Servers() {
-		if o := look(p, s); o != nil {
+		if o := look(p, x, s); o != nil {
 			report(p, o)
 		}
 	}
@@ -84,7 +84,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 }
 
 // look collects a service's open requests that are too old for it.
-func look(p *analyze.Pass, s *wire.Server) *open {
+func look(p *analyze.Pass, x *wire.Index, s *wire.Server) *open {
 	candidates := len(s.Unanswered)
 	if candidates == 0 {
 		return nil
@@ -107,20 +107,20 @@ func look(p *analyze.Pass, s *wire.Server) *open {
 		time.Duration(p.Threshold("factor")*float64(o.usual)), time.Duration(p.Threshold("longest")*float64(slowest)))
 	patience := patience(p, s, max(time.Duration(p.Threshold("patience")*float64(o.usual)), time.Duration(p.Threshold("longest")*float64(slowest))))
 	for _, f := range s.Unanswered {
-		u := f.Turns.Unanswered
-		if closedWindow(f) || u.Silence < limit && !(patience > 0 && gaveUp(f) && near(u.Silence, patience)) {
+		u, waited := f.Turns.Unanswered, x.Waited(f)
+		if closedWindow(f) || waited < limit && !(patience > 0 && gaveUp(f) && near(waited, patience)) {
 			continue
 		}
 		if f.Turns.Answers() > 0 && float64(u.Segments) > p.Threshold("stream")*float64(answers(f)) {
 			o.streams = append(o.streams, f)
 			continue
 		}
-		o.add(f)
+		o.add(f, x.Waited(f))
 	}
 	if len(o.streams) > 0 {
 		if logged, _ := complaints(p, o); logged > 0 {
 			for _, f := range o.streams {
-				o.add(f)
+				o.add(f, x.Waited(f))
 			}
 		} else {
 			p.Note("%s: %s far more than is ever answered: a stream", s.Addr, join.Count(len(o.streams), "connection sends", "connections send"))
@@ -173,15 +173,15 @@ func near(w, timer time.Duration) bool {
 func gaveUp(f *fact.Flow) bool { return f.Closer() == "client" }
 
 // add counts the open requests of a conversation.
-func (o *open) add(f *fact.Flow) {
+func (o *open) add(f *fact.Flow, waited time.Duration) {
 	u := f.Turns.Unanswered
 	o.flows = append(o.flows, f)
 	o.requests += u.Segments
-	o.silence = max(o.silence, u.Silence)
+	o.silence = max(o.silence, waited)
 	if o.from.IsZero() || u.First.Before(o.from) {
 		o.from = u.First
 	}
-	if end := u.First.Add(u.Silence); end.After(o.to) {
+	if end := u.First.Add(waited); end.After(o.to) {
 		o.to = end
 	}
 }
@@ -199,34 +199,6 @@ func answers(f *fact.Flow) int {
 // it does not read, which is another finding.
 func closedWindow(f *fact.Flow) bool {
 	return slices.ContainsFunc(f.Stalls(), func(s fact.Stall) bool { return s.By == "server" && s.Open })
-}
-
-// complaints are log lines that say an answer is missing at this address.
-func complaints(p *analyze.Pass, o *open) (n int, ev []analyze.Evidence) {
-	clocks := join.ClocksOf(p)
-	want, _ := join.ParseAddrPort(o.server.Addr)
-	hosts := join.HostsOf(p)
-	for e := range fact.All[fact.LogEvent](p.Facts) {
-		if !slices.Contains(e.Signs, fact.SignTimeout) && e.Errno != "ETIMEDOUT" {
-			continue
-		}
-		if want.Addr().IsLoopback() && hosts.Of(e.At) != o.server.Host {
-			continue
-		}
-		for _, a := range e.Addresses {
-			ap, ok := join.ParseAddrPort(a)
-			if !ok {
-				ap, ok = join.ParseAddrPort(":" + a)
-			}
-			if ok && ap.Port() == want.Port() && (ap.Addr().IsUnspecified() || ap.Addr() == want.Addr()) {
-				if n++; len(ev) < 2 {
-					ev = append(ev, clocks.Date(analyze.Cite(e.At, "the caller misses an answer: %s", e.Text), e.Time))
-				}
-				break
-			}
-		}
-	}
-	return n, ev
 }
 
 func report(p *analyze.Pass, o *open) {
