@@ -20,5 +20,5 @@ func TestUnclaimedFilesAreListed(t *testing.T) {
 	f := res.Findings[0]
 	require.Equal(t, "2 files of the bundle could not be read: no known format", f.Title)
 	require.Equal(t, "notes.txt:1", f.Evidence[1].String())
-	require.Equal(t, analyze.StatusClean, res.Verdict.Status)
+	require.Equal(t, analyze.StatusInsufficient, res.Verdict.Status)
 }
