@@ -3,6 +3,7 @@ package applog_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/parsers/applog"
 	"github.com/culprit-dev/culprit/parsers/applog/internal/chatter"
+	"github.com/culprit-dev/culprit/parsers/gdb"
 	"github.com/culprit-dev/culprit/parsers/goroutine"
 	"github.com/culprit-dev/culprit/parsers/parsertest"
 )
@@ -245,5 +247,31 @@ func TestSniff(t *testing.T) {
 	} {
 		m := applog.Parser().Sniff(analyze.Head{Path: c.path, Bytes: []byte(c.text), Size: int64(len(c.text))})
 		require.Equal(t, c.log, m > analyze.No, c.path)
+	}
+}
+
+// TestThreadDumpsInLogs: each dump of a JVM in a log becomes an artifact of its
+// own, as two samples of one process.
+func TestThreadDumpsInLogs(t *testing.T) {
+	dump := "2026-11-21 06:42:14\nFull thread dump OpenJDK 64-Bit Server VM (17.0.15 mixed mode, sharing):\n\n" +
+		"\"orders\" #12 prio=5 os_prio=0 tid=0x00007f97 nid=0x43e7 runnable  [0x00007f97dc6f0000]\n   java.lang.Thread.State: RUNNABLE\n" +
+		"\tat shop.Orders.take(Orders.java:12)\n\nJNI global refs: 12, weak refs: 0\n\n"
+	var log strings.Builder
+	for i := range 20 {
+		fmt.Fprintf(&log, "2026-11-21 06:42:%02d.123  INFO 812 --- [main] shop.Shop : request %d ok\n", i, i)
+		if i == 8 || i == 14 {
+			log.WriteString(dump)
+		}
+	}
+	for _, prefix := range []string{"", "2026-11-21T06:42:14.1Z stdout F ", "Nov 21 06:42:14 web-1 java[812]: "} {
+		content := strings.ReplaceAll("\n"+strings.TrimSuffix(log.String(), "\n"), "\n", "\n"+prefix)[1:]
+		in := &analyze.Input{Path: "shop.log", Size: int64(len(content)), Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(content)), nil }}
+		got, err := analyze.Read(t.Context(), []*analyze.Input{in}, analyze.Config{Jobs: 1, Parsers: []*analyze.Parser{applog.Parser(), gdb.Parser()}})
+		require.NoError(t, err)
+		var from []fact.ID
+		for f := range got.Store.Each("thread") {
+			from = append(from, f.Ref().Artifact)
+		}
+		require.Equal(t, []fact.ID{"shop.log!wrapped-threads", "shop.log!wrapped-threads2"}, from, prefix)
 	}
 }

@@ -6,6 +6,9 @@ import "bytes"
 // the event before it: the rest of an object, of a stack trace, of a dump. Other
 // such lines are events of their own, of programs that print without a stamp.
 func (s *scanner) goesOn(text []byte, pos, line int) bool {
+	if dumpKind(text) == "threads" {
+		s.wrapped = true
+	}
 	if s.l.layer != bare && (dumpHeader(text) || s.frames && dumpLine(text)) {
 		// They are handed over without the layer, see embedWrapped.
 		s.wrapped, s.frames, s.trace = true, true, true

@@ -12,8 +12,10 @@ import (
 )
 
 // wrapper is what a collector puts around each line of a program: words before it
-// (CRI, compose, syslog), or a JSON object of which it is one string.
+// (CRI, compose, syslog), or a JSON object of which it is one string. Nothing
+// stands around stacks that a program printed into its own log.
 type wrapper struct {
+	dump        string   // what the program prints: goroutines, threads
 	key, stream string   // of JSON
 	words       []string // of a prefix; "#" stands for a time or a date
 	blanks      int      // between the prefix and the line
@@ -22,26 +24,54 @@ type wrapper struct {
 // wrapperKeys are the keys under which a program's own line stands.
 var wrapperKeys = [...]string{"log", "message", "msg", "MESSAGE"}
 
-// wrapperOf finds a goroutine's header that does not begin its line, and says what
-// stands around it.
+// dumpMarks begin the lines that dumpKind knows.
+var dumpMarks = [...][]byte{[]byte("goroutine "), []byte(jvmDump), []byte("Thread 0x"), []byte("Current thread 0x")}
+
+const jvmDump = "Full thread dump "
+
+// dumpKind is what a line begins: goroutines, or the stacks of a JVM or of Python's
+// faulthandler; "" for others.
+func dumpKind(text []byte) string {
+	switch {
+	case dumpHeader(text):
+		return "goroutines"
+	case bytes.HasPrefix(text, []byte(jvmDump)), bytes.HasSuffix(text, []byte(" (most recent call first):")) && bytes.Contains(text[:min(len(text), 20)], []byte("hread 0x")):
+		return "threads"
+	}
+	return ""
+}
+
+// wrapperOf finds the header of a dump that does not begin its line, or is no
+// goroutine's, and says what stands around it.
 func wrapperOf(line []byte) (w wrapper, ok bool) {
-	if len(line) < 16 || dumpHeader(line) || !bytes.Contains(line, []byte("goroutine ")) {
+	if len(line) < 16 || dumpHeader(line) {
 		return w, false
 	}
 	if line[0] == '{' {
 		for _, key := range wrapperKeys {
+			if !bytes.Contains(line, []byte(`"`+key+`":`)) {
+				continue
+			}
 			for _, l := range bytes.Split(jsonString(line, key), []byte("\n")) {
-				if dumpHeader(l) {
-					return wrapper{key: key, stream: string(jsonString(line, "stream"))}, true
+				if kind := dumpKind(l); kind != "" {
+					return wrapper{dump: kind, key: key, stream: string(jsonString(line, "stream"))}, true
 				}
 			}
 		}
 		return w, false
 	}
-	at := bytes.LastIndex(line, []byte("goroutine "))
+	at, kind := -1, ""
+	for _, mark := range dumpMarks {
+		if i := bytes.LastIndex(line, mark); i >= 0 && kind == "" {
+			at, kind = i, dumpKind(line[i:])
+		}
+	}
+	if kind == "" {
+		return w, false
+	}
 	before := bytes.TrimRight(line[:at], " ")
-	w.blanks = at - len(before)
-	if len(before) == 0 || w.blanks == 0 || len(before) > 256 || !dumpHeader(line[at:]) {
+	w.dump, w.blanks = kind, at-len(before)
+	if len(before) > 0 && w.blanks == 0 || len(before) > 256 {
 		return w, false
 	}
 	for _, f := range bytes.Fields(before) {
@@ -132,9 +162,17 @@ type reason struct {
 	text []byte
 }
 
-// embedWrapped hands over the dumps whose lines a collector wrapped: an artifact
-// for each program, from the words that say why it prints its goroutines, or from
-// its first goroutine, to the end of the log.
+// wrappedDump is one dump: the lines of a program from first to last, all if last
+// is zero.
+type wrappedDump struct {
+	wrapper
+	first, last int
+}
+
+// embedWrapped hands over the dumps whose lines a collector wrapped, and those of
+// threads: an artifact for each program, from the words that say why it prints its
+// goroutines, or from its first goroutine or thread, to the end of the log or to
+// its next dump.
 func embedWrapped(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	f, err := in.Open()
 	if err != nil {
@@ -142,7 +180,8 @@ func embedWrapped(ctx context.Context, in *analyze.Input, out *analyze.Sink) err
 	}
 	defer f.Close()
 	r := lines.New(f, in.ID())
-	seen := map[string]bool{}
+	var dumps []*wrappedDump
+	latest := map[string]*wrappedDump{} // by what stands around
 	var reasons []reason
 	for r.Next() {
 		if r.Number()&0xfff == 0 && ctx.Err() != nil {
@@ -150,16 +189,19 @@ func embedWrapped(ctx context.Context, in *analyze.Input, out *analyze.Sink) err
 		}
 		line := r.Bytes()
 		if w, ok := wrapperOf(line); ok {
-			key := fmt.Sprint(w)
-			if seen[key] {
-				continue
+			before := latest[fmt.Sprint(w)]
+			if before != nil && !bytes.Contains(line, []byte(jvmDump)) {
+				continue // a goroutine or thread of the same dump
 			}
-			if len(seen) == maxWrapped {
-				out.Note("more than %d programs print goroutines here: the rest is not read", maxWrapped)
+			if len(dumps) == maxWrapped {
+				out.Note("more than %d dumps stand here: the rest is not read", maxWrapped)
 				break
 			}
-			seen[key] = true
-			embedUnwrapped(in, out, w, len(seen), w.begin(reasons, r.Number()))
+			if before != nil {
+				before.last = r.Number() - 1
+			}
+			d := &wrappedDump{wrapper: w, first: w.begin(reasons, r.Number())}
+			dumps, latest[fmt.Sprint(w)] = append(dumps, d), d
 			continue
 		}
 		if len(line) > maxRead {
@@ -171,6 +213,11 @@ func embedWrapped(ctx context.Context, in *analyze.Input, out *analyze.Sink) err
 				break
 			}
 		}
+	}
+	count := map[string]int{}
+	for _, d := range dumps {
+		count[d.dump]++
+		d.embed(in, out, count[d.dump])
 	}
 	return r.Err()
 }
@@ -192,21 +239,21 @@ func (w *wrapper) begin(reasons []reason, line int) int {
 	return line
 }
 
-// embedUnwrapped hands over what the n-th program printed from line first on.
-func embedUnwrapped(in *analyze.Input, out *analyze.Sink, w wrapper, n, first int) {
-	name := "wrapped-goroutines"
+// embed hands over the n-th dump of its kind.
+func (d *wrappedDump) embed(in *analyze.Input, out *analyze.Sink, n int) {
+	name := "wrapped-" + d.dump
 	if n > 1 {
 		name = fmt.Sprintf("%s%d", name, n)
 	}
 	out.Embed(&analyze.Input{
 		Path: in.Path + "!" + name, Size: -1, ModTime: in.ModTime, Host: in.Host,
-		Note: fmt.Sprintf("from line %d of the log, without what stands around each line", first),
+		Note: fmt.Sprintf("from line %d of the log, without what stands around each line", d.first),
 		Open: func() (io.ReadCloser, error) {
 			f, err := in.Open()
 			if err != nil {
 				return nil, err
 			}
-			return &unwrapped{Closer: f, r: lines.New(f, in.ID()), w: w, first: first}, nil
+			return &unwrapped{Closer: f, r: lines.New(f, in.ID()), d: d}, nil
 		},
 	})
 }
@@ -214,24 +261,23 @@ func embedUnwrapped(in *analyze.Input, out *analyze.Sink, w wrapper, n, first in
 // unwrapped reads a program's own lines out of a log.
 type unwrapped struct {
 	io.Closer
-	r     *lines.Reader
-	w     wrapper
-	first int
-	buf   []byte
+	r   *lines.Reader
+	d   *wrappedDump
+	buf []byte
 }
 
 func (u *unwrapped) Read(p []byte) (int, error) {
 	for len(u.buf) == 0 {
-		if !u.r.Next() {
+		if !u.r.Next() || u.d.last > 0 && u.r.Number() > u.d.last {
 			if err := u.r.Err(); err != nil {
 				return 0, err
 			}
 			return 0, io.EOF
 		}
-		if u.r.Number() < u.first {
+		if u.r.Number() < u.d.first {
 			continue
 		}
-		if text, ok := u.w.unwrap(u.r.Bytes()); ok {
+		if text, ok := u.d.unwrap(u.r.Bytes()); ok {
 			u.buf = append(append([]byte(nil), text...), '\n')
 		}
 	}

@@ -31,3 +31,26 @@ func TestWrapper(t *testing.T) {
 		assert.False(t, ok, line)
 	}
 }
+
+// TestWrapperOfThreads: the stacks of a JVM or of faulthandler stand in a log as
+// they are or behind a collector's words.
+func TestWrapperOfThreads(t *testing.T) {
+	for _, c := range []struct{ head, body, text string }{
+		{"Full thread dump OpenJDK 64-Bit Server VM (17.0.15 mixed mode):", `"main" #1 prio=5`, `"main" #1 prio=5`},
+		{"2026-03-02T08:15:01.12Z stdout F Full thread dump OpenJDK 64-Bit Server VM:", "2026-03-02T08:15:01.13Z stdout F \tat a.B.c(B.java:1)", "\tat a.B.c(B.java:1)"},
+		{"Mar  2 08:15:01 web app[812]: Current thread 0x00007f12 (most recent call first):", "Mar  2 08:15:01 web app[812]:   File \"a.py\", line 12 in f", "  File \"a.py\", line 12 in f"},
+	} {
+		w, ok := wrapperOf([]byte(c.head))
+		if !assert.True(t, ok, c.head) {
+			continue
+		}
+		assert.Equal(t, "threads", w.dump)
+		text, ok := w.unwrap([]byte(c.body))
+		assert.True(t, ok)
+		assert.Equal(t, c.text, string(text))
+	}
+	for _, line := range []string{"Thread 0x7f12 ended", "the Full thread dumps are off", "Traceback (most recent call last):"} {
+		_, ok := wrapperOf([]byte(line))
+		assert.False(t, ok, line)
+	}
+}
