@@ -1,13 +1,15 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -59,21 +61,15 @@ func (s *settings) facts(ctx context.Context, args, kinds []string) (err error) 
 		return err
 	}
 	s.warn(read.Artifacts)
-	w := bufio.NewWriterSize(s.stdout, 64<<10)
 	for _, k := range read.Store.Kinds() {
 		if len(kinds) > 0 && !slices.Contains(kinds, string(k)) {
 			continue
 		}
-		for f := range read.Store.Each(k) {
-			if err := writeFact(w, f); err != nil {
-				return err
-			}
-		}
-		if err := ctx.Err(); err != nil {
+		if err := writeFacts(ctx, s.stdout, read.Store.Each(k), cfg.Jobs); err != nil {
 			return err
 		}
 	}
-	return w.Flush()
+	return nil
 }
 
 // emitted lists the kinds that parsers emit, sorted.
@@ -88,30 +84,91 @@ func emitted(all []*analyze.Parser) []string {
 	return slices.Compact(out)
 }
 
-// place is what every line of `facts` begins with.
-type place struct {
-	Kind     fact.Kind `json:"kind"`
-	Artifact fact.ID   `json:"artifact"`
-	Line     int       `json:"line,omitempty"`
-	Packet   int       `json:"packet,omitempty"`
+// batchSize is how many facts are encoded together.
+const batchSize = 1024
+
+// writeFacts prints facts in their order, one a line. Batches are encoded by up to
+// jobs goroutines; each hands its text over through its place in the queue.
+func writeFacts(ctx context.Context, w io.Writer, facts iter.Seq[fact.Fact], jobs int) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	queue := make(chan chan []byte, max(jobs, 1))
+	go func() {
+		defer close(queue)
+		batch := make([]fact.Fact, 0, batchSize)
+		send := func() bool {
+			text := make(chan []byte, 1)
+			go func(batch []fact.Fact) {
+				b, err := encodeFacts(batch)
+				if err != nil {
+					stop(err)
+				}
+				text <- b
+			}(batch)
+			select {
+			case queue <- text:
+				batch = make([]fact.Fact, 0, batchSize)
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		}
+		for f := range facts {
+			if batch = append(batch, f); len(batch) == batchSize && !send() {
+				return
+			}
+		}
+		send()
+	}()
+	for text := range queue {
+		b := <-text
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
 }
 
-// writeFact prints one fact: its place, then its own fields. The two objects are
-// joined as text, so that the order of fields stays that of the structs.
-func writeFact(w io.Writer, f fact.Fact) error {
-	at := f.Ref()
-	head, err := json.Marshal(place{f.Kind(), at.Artifact, at.Line, at.Packet})
-	if err != nil {
-		return err
+// encodeFacts is the lines of some facts: their kind, artifact and line or packet,
+// then their own fields. The two are joined as text, so that the order of fields
+// stays that of the structs.
+func encodeFacts(batch []fact.Fact) ([]byte, error) {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	var artifact fact.ID
+	var quoted []byte
+	for i, f := range batch {
+		at := f.Ref()
+		if i == 0 || at.Artifact != artifact {
+			var err error
+			if quoted, err = json.Marshal(at.Artifact); err != nil {
+				return nil, fmt.Errorf("artifact %q: %w", at.Artifact, err)
+			}
+			artifact = at.Artifact
+		}
+		head := append(append(append(out.AvailableBuffer(), `{"kind":"`...), f.Kind()...), `","artifact":`...)
+		head = append(head, quoted...)
+		if at.Line != 0 {
+			head = strconv.AppendInt(append(head, `,"line":`...), int64(at.Line), 10)
+		}
+		if at.Packet != 0 {
+			head = strconv.AppendInt(append(head, `,"packet":`...), int64(at.Packet), 10)
+		}
+		out.Write(head)
+		start := out.Len()
+		if err := enc.Encode(f); err != nil {
+			return nil, fmt.Errorf("fact %s at %s: %w", f.Kind(), at, err)
+		}
+		// The second object goes on with the first one, unless it has no fields.
+		if body := out.Bytes()[start:]; len(body) > len("{}\n") {
+			body[0] = ','
+		} else {
+			out.Truncate(start)
+			out.WriteString("}\n")
+		}
 	}
-	body, err := json.Marshal(f)
-	if err != nil {
-		return fmt.Errorf("fact %s at %s: %w", f.Kind(), at, err)
-	}
-	if len(body) > len("{}") {
-		head[len(head)-1] = ','
-		head = append(head, body[1:]...)
-	}
-	_, err = w.Write(append(head, '\n'))
-	return err
+	return out.Bytes(), nil
 }
