@@ -34,17 +34,32 @@ const (
 func after(a, b uint32) bool { return int32(b-a) < 0 }
 
 // analyse applies the TCP analysis to a segment whose length is known.
-func (f *flow) analyse(p *packet, fwd, rev *side) sign {
+func (f *flow) analyse(p *packet, fwd, rev *side) (s sign) {
 	if p.short {
 		fwd.begin(p, rev)
-		return 0
+	} else {
+		s = analyse(p, fwd, rev, f.initial)
 	}
-	return analyse(p, fwd, rev, f.rtt)
+	f.initialRTT(p) // it does not count for the segment that shows it
+	return s
+}
+
+// initialRTT measures the round trip as Wireshark does: from the last SYN to the first
+// acknowledgement of either side, whatever that acknowledges.
+func (f *flow) initialRTT(p *packet) {
+	switch p.flags & (syn | ack) {
+	case syn:
+		f.synTime, f.synTimed = p.ts, true
+	case ack:
+		if f.synTimed && f.initial == 0 {
+			f.initial = max(p.ts-f.synTime, 0)
+		}
+	}
 }
 
 // analyse applies the TCP analysis that Wireshark documents in its user's guide
 // ("TCP Analysis"), with the tests in its order of precedence. fwd is the sender's
-// side, rev the other; rtt is the round trip of the handshake, zero if unknown.
+// side, rev the other; rtt is the initial round trip, zero if unknown.
 // Sequence number zero stands for "not seen yet", as it does there: a refusing RST
 // carries it, and must not be taken for the start of a stream.
 func analyse(p *packet, fwd, rev *side, rtt int64) sign {

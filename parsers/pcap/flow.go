@@ -22,9 +22,11 @@ type flow struct {
 	sawSYN, sawSYNACK        bool
 	established, shook       bool
 	refused, evicted         bool
-	synTime, rtt, lastData   int64
-	rstFirst                 int8 // index of the side that sent the first RST, -1 none
-	firstClose               int8 // index of the side that closed first, -1 none
+	synTimed                 bool
+	synTime, lastData        int64
+	rtt, initial             int64 // of the handshake, and what the analysis takes for it
+	rstFirst                 int8  // index of the side that sent the first RST, -1 none
+	firstClose               int8  // index of the side that closed first, -1 none
 
 	sides   [2]side
 	history history
@@ -226,9 +228,6 @@ func (f *flow) handshake(p *packet, from int, fwd, rev *side) {
 	switch {
 	case p.flags&(syn|ack) == syn && p.flags&rst == 0:
 		f.sawSYN = true
-		if client {
-			f.synTime = p.ts
-		}
 		if fwd.syns > 0 {
 			f.mark("syn_retransmission", p, from)
 		}

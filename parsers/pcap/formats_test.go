@@ -1,6 +1,7 @@
 package pcap_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"testing"
 	"time"
@@ -22,6 +23,18 @@ func TestPcapVariants(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			same(t, want, flows(t, classic(binary.LittleEndian, magic, 1, frames)))
 			same(t, want, flows(t, classic(binary.BigEndian, magic, 1, frames)))
+		})
+	}
+	for name, patched := range map[string]struct {
+		magic uint32
+		more  int // bytes of a record header
+	}{"Red Hat 6.1": {0xa1b2c3d4, 8}, "Nokia": {0xa1b2c3d4, 4}, "SuSE 6.3": {0xa1b2cd34, 12}} {
+		t.Run(name, func(t *testing.T) {
+			for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
+				same(t, want, flows(t, lengthened(order, classic(order, 0xa1b2c3d4, 1, frames), patched.magic, patched.more)))
+				one := flows(t, classic(order, 0xa1b2c3d4, 1, frames[:1]))
+				same(t, one, flows(t, lengthened(order, classic(order, 0xa1b2c3d4, 1, frames[:1]), patched.magic, patched.more)))
+			}
 		})
 	}
 	t.Run("frame check sequence", func(t *testing.T) {
@@ -49,6 +62,19 @@ func TestPcapVariants(t *testing.T) {
 		}
 		same(t, expected, flows(t, content))
 	})
+}
+
+// lengthened gives a pcap file another magic number and longer record headers.
+func lengthened(order binary.ByteOrder, content []byte, magic uint32, more int) []byte {
+	out := append([]byte(nil), content[:24]...)
+	order.PutUint32(out, magic)
+	for at := 24; at < len(content); {
+		n := 16 + int(order.Uint32(content[at+8:]))
+		out = append(append(out, content[at:at+16]...), bytes.Repeat([]byte{2}, more)...)
+		out = append(out, content[at+16:at+n]...)
+		at += n
+	}
+	return out
 }
 
 // pcapngFile writes a file with one section, one interface and enhanced packets.

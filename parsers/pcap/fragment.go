@@ -3,7 +3,7 @@ package pcap
 import "encoding/binary"
 
 // fragments puts fragmented datagrams together as far as their transport header
-// needs it: it keeps the beginning of the first fragment and adds up the lengths.
+// needs it: it keeps the beginning and adds up the lengths.
 // The datagram counts where its last missing piece arrives, as Wireshark has it.
 type fragments struct {
 	open []datagram
@@ -13,7 +13,8 @@ type fragments struct {
 // maxDatagrams bounds the datagrams that wait for their pieces.
 const maxDatagrams = 64
 
-// keptHeader is what of the first fragment is kept: a transport header and a name.
+// keptHeader is what of a datagram is kept: a transport header and a name. Pieces may
+// be so small that the header alone takes several.
 const keptHeader = 576
 
 type datagram struct {
@@ -26,7 +27,6 @@ type datagram struct {
 	have     int // blocks of eight bytes that arrived, repeats not counted
 	seen     [1 << 16 / 8 / 64]uint64
 	head     [keptHeader]byte
-	headLen  int
 }
 
 // add notes a piece and reports whether the datagram is complete.
@@ -37,9 +37,10 @@ func (g *datagram) add(from int, more bool, c cursor) bool {
 			g.have++
 		}
 	}
-	if from == 0 {
-		g.first, g.headLen = true, copy(g.head[:], c.b)
+	if from < keptHeader {
+		copy(g.head[from:], c.b)
 	}
+	g.first = g.first || from == 0
 	if !more {
 		g.total = from + c.n
 	}
@@ -87,7 +88,7 @@ func (d *decoder) fragment(id uint32, proto uint8, from int, more, cut bool, c c
 		return true
 	}
 	g.used = false
-	whole := cursor{g.head[:min(g.headLen, g.total)], g.total}
+	whole := cursor{g.head[:min(keptHeader, g.total)], g.total}
 	return d.next(proto, whole)
 }
 

@@ -264,6 +264,20 @@ func TestFragments(t *testing.T) {
 			require.Equal(t, want.Counts, got[0].Counts)
 		})
 	}
+	t.Run("pieces smaller than the header", func(t *testing.T) {
+		var pieces []frame
+		for at := 0; at < whole; at += 8 {
+			more := byte(0x20)
+			if at+8 >= whole {
+				more = 0
+			}
+			pieces = append(pieces, split(frames[3], at, min(at+8, whole), more))
+		}
+		got := flows(t, classic(binary.LittleEndian, 0xa1b2c3d4, 1, slices.Concat(frames[:3], pieces, frames[4:])))
+		require.Len(t, got, 1)
+		require.Equal(t, want.PayloadBytes, got[0].PayloadBytes)
+		require.Equal(t, want.Counts, got[0].Counts)
+	})
 	t.Run("incomplete", func(t *testing.T) {
 		got := flows(t, classic(binary.LittleEndian, 0xa1b2c3d4, 1, slices.Concat(frames[:3], []frame{a, c}, frames[4:])))
 		require.Zero(t, got[0].PayloadBytes)

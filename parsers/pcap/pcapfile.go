@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// pcapFile reads the classic format: a file header of 24 bytes, then records of
-// 16 (or, modified, 24) bytes and what was captured.
+// pcapFile reads the classic format: a file header of 24 bytes, then records of 16
+// bytes, or more in patched versions, and what was captured.
 type pcapFile struct {
 	src   *source
 	order binary.ByteOrder
@@ -33,9 +33,6 @@ func newPcapFile(s *source, head []byte) (*pcapFile, error) {
 		// The upper bits tell the length of the frame check sequence.
 		link: linkType(int(order.Uint32(head[20:]) & 0x03ffffff)),
 	}
-	if m == pcapModified {
-		f.head = 24
-	}
 	if major == 2 {
 		f.swapped, f.maybeSwapped = minor < 3, minor == 3
 	}
@@ -45,7 +42,47 @@ func newPcapFile(s *source, head []byte) (*pcapFile, error) {
 	if m == ixiaNano || m == ixiaMicro {
 		s.skip(4)
 	}
+	f.head = f.headerLength(m)
 	return f, nil
+}
+
+// headerLength finds out how long the record headers are. Patched versions of libpcap
+// wrote longer ones under the same magic numbers: of Red Hat 6.1 and Nokia under the
+// usual one, of Kuznetzov and of SuSE 6.3 under the modified one. It is the first
+// length with which the beginning of the file makes sense.
+func (f *pcapFile) headerLength(m uint32) int {
+	lengths := []int{16}
+	switch m {
+	case pcapMicro:
+		lengths = []int{16, 24, 20}
+	case pcapModified:
+		lengths = []int{24, 28}
+	}
+	if len(lengths) > 1 {
+		b := f.src.peek(startSize)
+		for _, f.head = range lengths {
+			if f.begins(b) {
+				return f.head
+			}
+		}
+	}
+	return lengths[0]
+}
+
+// begins reports whether b, the beginning of the file's records, consists of records:
+// two of them, or one that is all.
+func (f *pcapFile) begins(b []byte) bool {
+	for n := range 2 {
+		if len(b) == 0 {
+			return n > 0
+		}
+		end := f.span(b)
+		if end < 0 {
+			return false
+		}
+		b = b[end:]
+	}
+	return true
 }
 
 func (f *pcapFile) about() *fileInfo { return &f.info }
@@ -134,25 +171,36 @@ func (f *pcapFile) resync() error {
 // last good one and lengths that make sense.
 func (f *pcapFile) fits(b []byte) bool {
 	for range 2 {
-		if len(b) < f.head {
+		end := f.span(b)
+		if end < 0 || !f.dated(b) {
 			return false
 		}
-		sec, frac, caplen, wire := f.header(b)
-		unit := int64(1e6)
-		if f.nano {
-			unit = 1e9
-		}
-		const day = 86400
-		if frac >= unit || caplen == 0 || caplen > wire || wire > maxRecord ||
-			f.lastSec != 0 && (sec < f.lastSec-day || sec > f.lastSec+day) {
-			return false
-		}
-		if len(b) < f.head+int(caplen) {
-			return false
-		}
-		b = b[f.head+int(caplen):]
+		b = b[end:]
 	}
 	return true
+}
+
+// span is the end of the record that begins at b if its lengths make sense, else -1.
+func (f *pcapFile) span(b []byte) int {
+	if len(b) < f.head {
+		return -1
+	}
+	_, _, caplen, wire := f.header(b)
+	if caplen == 0 || caplen > wire || wire > maxRecord || len(b) < f.head+int(caplen) {
+		return -1
+	}
+	return f.head + int(caplen)
+}
+
+// dated reports whether the time of a record is near that of the last good one.
+func (f *pcapFile) dated(b []byte) bool {
+	sec, frac, _, _ := f.header(b)
+	unit := int64(1e6)
+	if f.nano {
+		unit = 1e9
+	}
+	const day = 86400
+	return frac < unit && (f.lastSec == 0 || sec >= f.lastSec-day && sec <= f.lastSec+day)
 }
 
 // broken is damage behind which nothing can be read.
