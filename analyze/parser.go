@@ -87,10 +87,27 @@ func Emit[T fact.Fact](out *Sink, v T) {
 	fact.Add(out.shard, v)
 }
 
-// Sort puts the facts of one type that were emitted so far into the order of cmp,
-// for a parser that finds them in another order, or in no certain one because it
-// uses several goroutines.
-func Sort[T fact.Fact](out *Sink, cmp func(a, b *T) int) { fact.Sort(out.shard, cmp) }
+// EmitAll adds a list of facts as Emit does, without copying them: the list belongs
+// to the sink from then on.
+func EmitAll[T fact.Fact](out *Sink, list []T) {
+	var zero T
+	if !out.declared(zero.Kind()) {
+		panic(fmt.Sprintf("parser %s emits undeclared kind %q", out.parser.Name, zero.Kind()))
+	}
+	room := out.Room()
+	fact.AddAll(out.shard, list[:min(len(list), room)])
+	if len(list) > room {
+		Emit(out, list[room]) // which says that it is one too many
+	}
+}
+
+// Room is how many facts the sink still takes.
+func (s *Sink) Room() int { return max(s.limits.FactsPerArtifact-s.shard.Len(), 0) }
+
+// Sort puts the facts of one type that were emitted so far into the order of their
+// positions, for a parser that finds them in another order, or in no certain one
+// because it uses several goroutines.
+func Sort[T fact.Fact](out *Sink, position func(*T) uint32) { fact.Sort(out.shard, position) }
 
 func (s *Sink) declared(k fact.Kind) bool {
 	for _, have := range s.parser.Emits {

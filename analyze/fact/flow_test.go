@@ -45,7 +45,8 @@ func full() fact.FlowRecord {
 func TestFlowPacking(t *testing.T) {
 	var p fact.FlowPacker
 	want := full()
-	f := p.Pack(&want)
+	var f, g fact.Flow
+	p.Pack(&want, &f)
 	require.Equal(t, want, f.Record())
 	require.Equal(t, 3, f.Retransmitted())
 	require.Equal(t, fact.Ref{Artifact: "a.pcap", Packet: 9}, f.Frame(9))
@@ -64,7 +65,7 @@ func TestFlowPacking(t *testing.T) {
 	other.Server = netip.MustParseAddrPort("[2001:db8::1]:443")
 	other.Tunnel = nil
 	other.Proto = "udp"
-	g := p.Pack(&other)
+	p.Pack(&other, &g)
 	require.Equal(t, other.Server, g.Server())
 	require.Empty(t, g.Tunnel(), "flows that differ share nothing")
 	require.Equal(t, "udp", g.Proto())

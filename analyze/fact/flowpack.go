@@ -28,9 +28,9 @@ type commonKey struct {
 // capture with more server names than that.
 const maxCommon = 1 << 12
 
-// Pack packs a record. The flow takes over the slices of the record.
-func (p *FlowPacker) Pack(r *FlowRecord) Flow {
-	f := Flow{
+// Pack packs a record into f, which takes over the slices of the record.
+func (p *FlowPacker) Pack(r *FlowRecord, f *Flow) {
+	*f = Flow{
 		common: p.shared(r), rare: rareOf(r),
 		offset: r.At.Offset, packet: clip(r.At.Packet), len: clip(r.At.Len),
 		first: instantOf(r.First), last: instantOf(r.Last), rtt: r.HandshakeRTT, lastFrame: clip(r.LastFrame),
@@ -46,7 +46,6 @@ func (p *FlowPacker) Pack(r *FlowRecord) Flow {
 			f.partial |= 1 << i
 		}
 	}
-	return f
 }
 
 func (p *FlowPacker) shared(r *FlowRecord) *flowCommon {

@@ -125,7 +125,10 @@ type TurnsRecord struct {
 }
 
 // Flow packs the record.
-func (r FlowRecord) Flow() Flow { return new(FlowPacker).Pack(&r) }
+func (r FlowRecord) Flow() (f Flow) {
+	new(FlowPacker).Pack(&r, &f)
+	return f
+}
 
 // Record is the flow with all its fields open.
 func (f *Flow) Record() FlowRecord {

@@ -72,10 +72,28 @@ type Shard struct {
 // It panics if another type already uses the same kind, because then no rule
 // could read either.
 func Add[T Fact](s *Shard, v T) {
+	columnOf[T](s).add(v)
+	s.n++
+}
+
+// AddAll appends a list of facts without copying it; the list belongs to the shard
+// from then on. It panics like Add.
+func AddAll[T Fact](s *Shard, list []T) {
+	if len(list) == 0 {
+		return
+	}
+	col := columnOf[T](s)
+	col.chunks = append(col.chunks, slices.Clip(list))
+	s.n += len(list)
+}
+
+// columnOf is the column of a type, made when it is first needed.
+func columnOf[T Fact](s *Shard) *column[T] {
+	var zero T
+	kind := zero.Kind()
 	if s.columns == nil {
 		s.columns = map[Kind]anyColumn{}
 	}
-	kind := v.Kind()
 	col, ok := s.columns[kind]
 	if !ok {
 		col = &column[T]{}
@@ -83,39 +101,41 @@ func Add[T Fact](s *Shard, v T) {
 	}
 	typed, ok := col.(*column[T])
 	if !ok {
-		panic(fmt.Sprintf("fact: kind %q is used by two types, one of them %T", kind, v))
+		panic(fmt.Sprintf("fact: kind %q is used by two types, one of them %T", kind, zero))
 	}
-	typed.add(v)
-	s.n++
+	return typed
 }
 
-// Sort puts the facts of one type into the order of cmp, in place: a parser that
-// finds facts in another order than it reports them needs no second copy of them.
+// Sort puts the facts of one type into the order of their positions, in place: a
+// parser that finds facts in another order than it reports them needs no second copy
+// of them. Facts of one position stay in the order in which they were added.
 // Pointers into the shard do not survive it, so it is for parsers, not for rules.
-func Sort[T Fact](s *Shard, cmp func(a, b *T) int) {
+func Sort[T Fact](s *Shard, position func(*T) uint32) {
 	var zero T
 	col, ok := s.columns[zero.Kind()].(*column[T])
 	if !ok {
 		return
 	}
-	order := make([]int32, 0, col.len())
+	order := make([]uint64, 0, col.len()) // a position, and who is there now
 	all := make([]*T, 0, col.len())
 	for _, chunk := range col.chunks {
 		for i := range chunk {
-			order, all = append(order, int32(len(all))), append(all, &chunk[i])
+			order = append(order, uint64(position(&chunk[i]))<<32|uint64(len(all)))
+			all = append(all, &chunk[i])
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int32) int { return cmp(all[a], all[b]) })
-	// order[i] says which fact belongs at i. Each cycle of it is walked once.
+	slices.Sort(order)
+	// The low half of order[i] says which fact belongs at i. Each cycle of it is
+	// walked once.
+	const done = 1<<32 - 1
 	for start := range order {
-		if order[start] < 0 || int(order[start]) == start {
+		if from := uint32(order[start]); from == done || int(from) == start {
 			continue
 		}
 		first := *all[start]
-		at := start
-		for {
-			from := int(order[at])
-			order[at] = -1
+		for at := start; ; {
+			from := int(uint32(order[at]))
+			order[at] = done
 			if from == start {
 				*all[at] = first
 				break

@@ -61,7 +61,7 @@ func TestSort(t *testing.T) {
 			Add(&s, apple{Ref{Artifact: "a"}, i * 7919 % max(n, 1)})
 			Add(&s, pear{apple{Ref{Artifact: "a"}, n - i}})
 		}
-		Sort(&s, func(a, b *apple) int { return a.N - b.N })
+		Sort(&s, func(a *apple) uint32 { return uint32(a.N) })
 		st := Seal(nil, &s)
 		want := 0
 		for a := range All[apple](st.View("test")) {
@@ -74,7 +74,7 @@ func TestSort(t *testing.T) {
 			n--
 		}
 	}
-	Sort(&Shard{}, func(a, b *apple) int { return 0 })
+	Sort(&Shard{}, func(*apple) uint32 { return 0 })
 }
 
 func TestPointersStayGood(t *testing.T) {

@@ -94,9 +94,10 @@ func BenchmarkPack(b *testing.B) {
 	f.reset(k, p.hash(), p, from)
 	f.add(p, from)
 	var packer fact.FlowPacker
+	var out fact.Flow
 	b.ReportAllocs()
 	for b.Loop() {
 		r := f.record("x.pcap", nil)
-		packer.Pack(&r)
+		packer.Pack(&r, &out)
 	}
 }

@@ -53,7 +53,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	case err != nil:
 		return err
 	}
-	c.tables = newTables(in.ID(), &c.dec.tunnels, out.Jobs(), c.flow)
+	c.tables = newTables(in.ID(), &c.dec.tunnels, out.Jobs(), out.Room())
 	err = c.read(ctx, file)
 	c.tables.close()
 	if ctx.Err() != nil {
@@ -148,15 +148,8 @@ func (c *capture) frame(r *record) {
 	}
 }
 
-// flow emits a flow that is over. Flows end in another order than they begin, and
-// workers finish them in no certain one; emit sorts them.
-func (c *capture) flow(f *fact.Flow) {
-	analyze.Emit(c.out, *f)
-}
-
-// emit hands over what was found, flows in the order of their first frames.
+// emit hands over what was found: flows last, of which there may be too many.
 func (c *capture) emit(info *fileInfo, err error) {
-	analyze.Sort(c.out, func(a, b *fact.Flow) int { return cmp.Compare(a.FirstFrame(), b.FirstFrame()) })
 	icmp, dns := c.tables.results(c.last)
 	f := fact.Capture{
 		At: c.out.Ref(0, 0, 0), Format: info.format, Interfaces: info.interfaces, Packets: c.frames, Snaplen: info.snaplen,
@@ -184,6 +177,26 @@ func (c *capture) emit(info *fileInfo, err error) {
 	}
 	for _, q := range dns {
 		analyze.Emit(c.out, q.fact(id))
+	}
+	c.flows()
+}
+
+// flows emits the flows. They end in another order than they begin, and are put into
+// the order of their first frames.
+func (c *capture) flows() {
+	var dropped int64
+	for i := range c.tables.done {
+		done := &c.tables.done[i]
+		dropped += done.dropped
+		for _, list := range done.lists {
+			analyze.EmitAll(c.out, list)
+		}
+		done.lists = nil
+	}
+	analyze.Sort(c.out, func(f *fact.Flow) uint32 { return uint32(f.FirstFrame()) })
+	if dropped > 0 {
+		c.out.Note("%d flows were counted only, there are too many", dropped)
+		c.out.Partial()
 	}
 }
 

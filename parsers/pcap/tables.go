@@ -19,29 +19,17 @@ const maxWorkers = 8
 
 // tables are the flow tables of a capture and the workers that fill them. One
 // reader decodes; a packet goes to the worker that owns its table, so each table
-// sees its packets in the order of the file. Flows that are over come back to the
-// reader, in no certain order.
+// sees its packets in the order of the file. Flows that are over become facts there,
+// in lists that the reader takes over at the end.
 type tables struct {
 	all     [shards]*table
+	done    [shards]finished
 	workers []*worker
 	next    packet
 	text    []byte
 	servers servers
 	wg      sync.WaitGroup
-
-	id      fact.ID
-	tunnels *tunnelList
-	packers [shards]fact.FlowPacker
-	// emit takes a finished flow, in the reader's goroutine.
-	emit  func(*fact.Flow)
-	mu    sync.Mutex
-	ready [][]fact.Flow // from the workers
-	spare [][]fact.Flow
-	more  chan struct{} // told when ready has grown
 }
-
-// finishedSize is how many flows a worker hands back at a time.
-const finishedSize = 32
 
 // worker owns every len(workers)-th table.
 type worker struct {
@@ -49,7 +37,6 @@ type worker struct {
 	free chan *batch
 	cur  *batch
 	made int
-	done []fact.Flow
 	// panicked is read after the worker has ended.
 	panicked any
 }
@@ -62,8 +49,11 @@ type batch struct {
 	text    []byte
 }
 
-func newTables(id fact.ID, tunnels *tunnelList, jobs int, emit func(*fact.Flow)) *tables {
-	t := &tables{id: id, tunnels: tunnels, emit: emit, more: make(chan struct{}, 1)}
+// newTables are the tables of a capture of which so many facts are wanted at most.
+// Each table has a limit of its own, so that what is kept never depends on the
+// workers either: twice its share, because flows do not spread evenly.
+func newTables(id fact.ID, tunnels *tunnelList, jobs, room int) *tables {
+	t := &tables{}
 	if jobs > 1 {
 		t.workers = make([]*worker, min(jobs, maxWorkers))
 	}
@@ -71,15 +61,9 @@ func newTables(id fact.ID, tunnels *tunnelList, jobs int, emit func(*fact.Flow))
 		t.workers[i] = &worker{in: make(chan *batch, maxBatches), free: make(chan *batch, maxBatches), cur: &batch{}, made: 1}
 	}
 	for i := range t.all {
-		deliver := func(f *flow) {
-			done := t.pack(i, f)
-			emit(&done)
-		}
-		if len(t.workers) > 0 {
-			w := t.workers[i%len(t.workers)]
-			deliver = func(f *flow) { w.deliver(t, t.pack(i, f)) }
-		}
-		t.all[i] = newTable(maxFlows/shards, deliver)
+		done := &t.done[i]
+		done.id, done.tunnels, done.room = id, tunnels, 2*room/shards+64
+		t.all[i] = newTable(maxFlows/shards, done.add)
 	}
 	for i, w := range t.workers {
 		t.wg.Go(func() { w.run(t, i) })
@@ -103,7 +87,6 @@ func (w *worker) run(t *tables, number int) {
 		for i := number; i < shards; i += len(t.workers) {
 			t.all[i].end()
 		}
-		w.handBack(t)
 	})
 }
 
@@ -113,62 +96,6 @@ func (w *worker) guard(do func()) {
 	}
 	defer func() { w.panicked = recover() }()
 	do()
-}
-
-// pack makes the fact of a flow of one table.
-func (t *tables) pack(shard int, f *flow) fact.Flow {
-	r := f.record(t.id, t.tunnels)
-	return t.packers[shard].Pack(&r)
-}
-
-// deliver collects facts for the reader.
-func (w *worker) deliver(t *tables, f fact.Flow) {
-	if w.done == nil {
-		w.done = make([]fact.Flow, 0, finishedSize)
-	}
-	w.done = append(w.done, f)
-	if len(w.done) == finishedSize {
-		w.handBack(t)
-	}
-}
-
-func (w *worker) handBack(t *tables) {
-	if len(w.done) == 0 {
-		return
-	}
-	t.mu.Lock()
-	t.ready = append(t.ready, w.done)
-	w.done = nil
-	if n := len(t.spare); n > 0 {
-		w.done, t.spare = t.spare[n-1], t.spare[:n-1]
-	}
-	t.mu.Unlock()
-	select {
-	case t.more <- struct{}{}:
-	default: // told already
-	}
-}
-
-// collect emits what the workers handed back so far.
-func (t *tables) collect() {
-	for {
-		t.mu.Lock()
-		var done []fact.Flow
-		if n := len(t.ready); n > 0 {
-			done, t.ready = t.ready[n-1], t.ready[:n-1]
-		}
-		t.mu.Unlock()
-		if done == nil {
-			return
-		}
-		for i := range done {
-			t.emit(&done[i])
-		}
-		clear(done)
-		t.mu.Lock()
-		t.spare = append(t.spare, done[:0])
-		t.mu.Unlock()
-	}
 }
 
 // slot is where the next packet is decoded to.
@@ -198,7 +125,6 @@ func (t *tables) commit() {
 	}
 	if b.n++; b.n == batchSize {
 		w.flush()
-		t.collect()
 	}
 }
 
@@ -223,25 +149,12 @@ func (t *tables) close() {
 		w.flush()
 		close(w.in)
 	}
-	ended := make(chan struct{})
-	go func() {
-		t.wg.Wait()
-		close(ended)
-	}()
-	for open := true; open; {
-		select {
-		case <-t.more: // what is still open is delivered now, all at once
-			t.collect()
-		case <-ended:
-			open = false
-		}
-	}
+	t.wg.Wait()
 	for _, w := range t.workers {
 		if w.panicked != nil {
 			panic(w.panicked)
 		}
 	}
-	t.collect()
 	if len(t.workers) == 0 {
 		for _, one := range t.all {
 			one.end()
