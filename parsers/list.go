@@ -13,6 +13,7 @@ import (
 	history "github.com/culprit-dev/culprit/parsers/history"
 	hostinfo "github.com/culprit-dev/culprit/parsers/hostinfo"
 	inventory "github.com/culprit-dev/culprit/parsers/inventory"
+	ipaddr "github.com/culprit-dev/culprit/parsers/ipaddr"
 	kernlog "github.com/culprit-dev/culprit/parsers/kernlog"
 	limits "github.com/culprit-dev/culprit/parsers/limits"
 	lsof "github.com/culprit-dev/culprit/parsers/lsof"
@@ -40,6 +41,7 @@ func All() []*analyze.Parser {
 		history.Parser(),
 		hostinfo.Parser(),
 		inventory.Parser(),
+		ipaddr.Parser(),
 		kernlog.Parser(),
 		limits.Parser(),
 		lsof.Parser(),

@@ -126,7 +126,7 @@ type listenKey struct {
 
 var sockets = analyze.Derived[*Sockets]{
 	Name:  "sockets",
-	Needs: []fact.Kind{"socket", "socket_table", "open_file"},
+	Needs: []fact.Kind{"socket", "socket_table", "open_file", "host_info"},
 	Build: buildSockets,
 }
 
@@ -158,7 +158,7 @@ func (s *Sockets) Listeners(host, proto string, port uint16) []*Socket {
 	return s.listeners[listenKey{host, proto, port}]
 }
 
-// HostOf is the host that has an address, by its sockets. Loopback addresses are
+// HostOf is the host that has an address, by its sockets or interfaces. Loopback addresses are
 // everybody's: ok is false for them.
 func (s *Sockets) HostOf(a netip.Addr) (string, bool) {
 	h, ok := s.addrHost[a]
@@ -226,6 +226,7 @@ func buildSockets(p *analyze.Pass) *Sockets {
 			s.merge(t, row, ps, held)
 		}
 	}
+	s.addInterfaces(p)
 	for _, k := range s.All {
 		a := k.Remote.Addr()
 		// An address that no socket here has, as most remote ones, needs no lookup.
