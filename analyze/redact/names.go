@@ -2,7 +2,6 @@ package redact
 
 import (
 	"path"
-	"regexp"
 	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
@@ -22,7 +21,11 @@ var system = func() map[string]bool {
 	for _, n := range strings.Fields(`root daemon bin sys sync nobody nogroup man mail news proxy backup list irc games lp uucp adm wheel users
 		www-data www http apache nginx mysql postgres redis rabbitmq kafka mongodb elasticsearch zookeeper haproxy envoy docker containerd
 		systemd messagebus dbus polkitd syslog sshd ntp chrony tcpdump node java python app service admin user unset unknown none
-		localhost localdomain host gateway proxy server client default linux`) {
+		localhost localdomain host gateway proxy server client default linux
+		process session service account name password user login member owner guest anonymous test api web data error failed found
+		invalid input logged request agent connection timeout true false yes not the and for was has with from into this that one all
+		any new old id key value type state main worker thread closed open opened denied allowed required missing empty string number
+		object`) {
 		out[n] = true
 	}
 	return out
@@ -68,12 +71,13 @@ func namesOf(p *analyze.Pass) *names {
 	for a := range fact.All[fact.Account](p.Facts) {
 		n.user(a.Name)
 	}
+	n.fromFacts(p)
 	return n
 }
 
 // host notes a host's name; one with a domain is also known without it.
 func (n *names) host(name string) {
-	name = strings.ToLower(strings.TrimSpace(name))
+	name = strings.ToLower(strings.Trim(strings.TrimSpace(name), "."))
 	short, _, _ := strings.Cut(name, ".")
 	for _, s := range []string{name, short} {
 		if len(s) >= 2 && !system[s] && strings.Trim(s, "0123456789.:") != "" {
@@ -91,22 +95,4 @@ func (n *names) user(name string) {
 		return
 	}
 	n.sort[name] = "user"
-}
-
-// Places where the name of a user stands in text.
-var userPlaces = []*regexp.Regexp{
-	regexp.MustCompile(`(?:/home|/Users|/export/home)/([A-Za-z_][\w.-]*)`),
-	regexp.MustCompile(`\b(?:acct|AUID|UID|EUID|SUID|OUID|user|USER|LOGNAME)="([A-Za-z_][\w.-]*)"`),
-	regexp.MustCompile(`\b(?:USER|LOGNAME|SUDO_USER)=([A-Za-z_][\w.-]*)`),
-	regexp.MustCompile(`\bfor (?:invalid user )?([A-Za-z_][\w.-]*) from \S+ port\b`),
-	regexp.MustCompile(`\bsession (?:opened|closed) for user ([A-Za-z_][\w.-]*)`),
-	regexp.MustCompile(`\b([A-Za-z_][\w-]*) : (?:TTY=\S+ ; )?PWD=`),
-}
-
-func (n *names) fromText(s string) {
-	for _, re := range userPlaces {
-		for _, m := range re.FindAllStringSubmatch(s, -1) {
-			n.user(m[1])
-		}
-	}
 }

@@ -2,14 +2,16 @@
 // names of hosts and users, secrets on command lines and in URLs, and what looks
 // like an e-mail address. Equal inputs get equal pseudonyms, so that a report can
 // still be followed; an address keeps its class (loopback, private, public), ports,
-// pids, times and positions stay.
+// pids, times and positions stay. Names of hosts and users are those that tables,
+// hostname files and accounts show, and those that logs, captures and command lines
+// state where such names stand: user=, host=, a URL, a name that was looked up, a name
+// with a number and a port. Of a URL the path stays.
 //
 // Pseudonyms are numbered in the order of the report and hold nothing of what they
 // replace; two reports do not share them. What cannot be known is not replaced:
-// names of hosts and people that no table, hostname file or home directory shows,
-// names of programs, files, goroutines' functions and topics, secrets without a
-// word before them that says so, and text in a form that hides it (compressed,
-// encrypted, base64). Names that programs and system accounts share, such as nginx,
+// names of hosts and people that stand nowhere as such, names of programs, files,
+// goroutines' functions and topics, short secrets without a word before them that says
+// so, and text in a form that hides it (compressed, encrypted, base64). Names that programs and system accounts share, such as nginx,
 // stay. The bundle's SHA-256 stays as well. Read a report before you publish it.
 package redact
 
@@ -70,6 +72,11 @@ func (r *redactor) pseudonym(sort, token string, make func(n int) string) string
 	}
 }
 
+// numbered makes pseudonyms of a word and a number.
+func numbered(sort string) func(int) string {
+	return func(n int) string { return fmt.Sprintf("%s-%d", sort, n) }
+}
+
 // replace redacts one text.
 func (r *redactor) replace(s string) string {
 	s = r.replaceSecrets(s)
@@ -83,6 +90,7 @@ func (r *redactor) replace(s string) string {
 		return r.pseudonym("mac", strings.ToLower(m), func(n int) string { return fmt.Sprintf("02:00:00:00:%02x:%02x", n>>8&0xff, n&0xff) })
 	})
 	s = addresses.ReplaceAllStringFunc(s, r.address)
+	s = r.replaceURLs(r.replaceLookups(s))
 	s = r.replaceDomains(s)
 	return r.replaceNames(s)
 }
@@ -149,7 +157,7 @@ func (r *redactor) replaceDomains(s string) string {
 			continue
 		}
 		b.WriteString(s[at:m[0]])
-		b.WriteString(r.pseudonym("host", strings.ToLower(name), func(n int) string { return fmt.Sprintf("host-%d", n) }))
+		b.WriteString(r.pseudonym("host", strings.ToLower(name), numbered("host")))
 		at = m[1]
 	}
 	return b.String() + s[at:]
@@ -173,7 +181,7 @@ func (r *redactor) replaceNames(s string) string {
 		name := strings.ToLower(s[m[0]:m[1]])
 		sort := r.names.sort[name]
 		b.WriteString(s[at:m[0]])
-		b.WriteString(r.pseudonym(sort, name, func(n int) string { return fmt.Sprintf("%s-%d", sort, n) }))
+		b.WriteString(r.pseudonym(sort, name, numbered(sort)))
 		at = m[1]
 	}
 	b.WriteString(s[at:])

@@ -123,7 +123,7 @@ func TestWhatStays(t *testing.T) {
 func TestSecrets(t *testing.T) {
 	for in, want := range map[string]string{
 		"mysqldump -h db -u root -pGeheim77 shop": "mysqldump -h db -u root -psecret-1 shop",
-		"curl -u admin:letmein9 https://x/":       "curl -u admin:secret-1 https://x/",
+		"curl -u admin:letmein9 https://x/":       "curl -u admin:secret-1 https://host-1/",
 		"Authorization: Bearer abcdefgh.ijkl":     "Authorization: Bearer secret-1",
 		`{"password": "swordfish", "n": 1}`:       `{"password": "secret-1", "n": 1}`,
 		"DB_PASSWORD=word env":                    "DB_PASSWORD=secret-1 env",
@@ -149,4 +149,34 @@ func unique(list []string) map[string]bool {
 		out[s] = true
 	}
 	return out
+}
+
+// TestNamesThatOnlyLogsState: no table shows these; the lines say where a name stands,
+// and the same name alone in another line is the same.
+func TestNamesThatOnlyLogsState(t *testing.T) {
+	lines := []string{
+		`ERROR login failed user=wanda.k from 81.2.69.160`, `ERROR {"username":"jorge","host":"edge-fr-12","msg":"denied"}`,
+		`WARN uid=1000(petra) may not write`, `ERROR dial tcp: lookup ledger on 10.1.1.1:53: no such host`,
+		`ERROR getaddrinfo ENOTFOUND billing.prod.acme.systems`, `WARN upstream=cache-eu-3 timed out`, `ERROR connect db-primary-2:5432 ETIMEDOUT`,
+		`INFO GET https://portal.acme.shop/v1/orders?session=Zk81x&customer=Dupond`, `WARN amqp://svcpay:pw@queue/orders closed`,
+		`ERROR key dG9rZW4x9ZkQ2bXJ5aB7cD1eF0 refused`, `WARN edge-fr-12 is gone, cache-eu-3 too, says jorge`,
+	}
+	hide := replacement(lines...)
+	var got []string
+	for _, l := range lines {
+		got = append(got, hide(l))
+	}
+	all := strings.Join(got, "\n")
+	for _, name := range []string{"wanda", "jorge", "petra", "edge-fr", "acme", "cache-eu", "db-primary", "Dupond", "Zk81x", "svcpay", "queue", "dG9r", "ledger", "billing"} {
+		assert.NotContains(t, strings.ToLower(all), strings.ToLower(name))
+	}
+	assert.Regexp(t, `^WARN host-\d+ is gone, host-\d+ too, says user-\d+$`, got[10])
+	assert.Contains(t, got[7], "/v1/orders?session=", "the path and the keys stay")
+	for _, s := range []string{
+		"goroutine 18 at main.go:120 waits for worker 3", "http://HOST:PORT/debug/pprof/goroutine?debug=2", "node app.js --port=8080 type=area",
+		"user: unknown", "from step 12", "peer closed the connection", "CryptoMiner2ServerHandlesRequests", "TestHTTP2ServerWithLongName1",
+		"http://localhost:6060/debug/pprof/goroutine?debug=2", "signal=15 code=128", "pid=4189 fd=17",
+	} {
+		assert.Equal(t, s, replacement(s)(s))
+	}
 }

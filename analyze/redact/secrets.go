@@ -33,6 +33,11 @@ var plainValues = regexp.MustCompile(`(?i)^(?:true|false|null|nil|none|yes|no|on
 // findSecrets notes the secrets of a text, so that they are replaced where nothing
 // says what they are, too.
 func (r *redactor) findSecrets(s string) {
+	for _, v := range opaque.FindAllString(s, -1) {
+		if ticket(v) {
+			r.secret(v)
+		}
+	}
 	for _, re := range secretPlaces {
 		for _, m := range re.FindAllStringSubmatchIndex(s, -1) {
 			if v := trim(s[m[2]:m[3]]); isSecret(v) && telling(v) {

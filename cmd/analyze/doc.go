@@ -45,10 +45,11 @@
 //
 // With --redact, addresses, names of hosts and users, secrets and e-mail addresses
 // are replaced by pseudonyms, equal ones by equal ones, in every format; ports, pids,
-// times and positions stay. It cannot know everything: names of hosts and people
-// that no table, hostname file or home directory shows, names of programs, files and
-// functions, and secrets that no word announces stay. Read a report before you
-// publish it.
+// times and positions stay. Names are those that tables and accounts show and those
+// that logs and command lines state where a name stands (user=, host=, a URL, a name
+// that was looked up); a URL keeps its path. It cannot know everything: names that
+// stand nowhere as such, names of programs, files and functions, and short secrets
+// that no word announces stay. Read a report before you publish it.
 //
 // # What to collect
 //
