@@ -3,6 +3,7 @@ package join
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -39,6 +40,7 @@ type WaitDump struct {
 	// Earlier are dumps of the process from before, the latest first.
 	Earlier []*WaitDump
 
+	taken   time.Time // by the archive, zero if unknown
 	stackOf map[stackKey]*Stack
 	byTop   map[topKey][]*Stack
 	byID    map[int64]*fact.Goroutine
@@ -154,8 +156,10 @@ func buildWaits(p *analyze.Pass) *Waits {
 	hosts, order := HostsOf(p), SamplesOf(p)
 	owners := DumpsOf(p)
 	groups := map[string][]*WaitDump{}
+	times := timesOf(p)
 	var keys []string
 	for _, d := range all {
+		d.taken = takenAt(times, d)
 		d.Host, d.Owner = hosts.Of(d.Meta.At), owners.Owner(d.Meta.At.Artifact)
 		key := d.Host + "\x00" + d.Meta.Module
 		if pr := d.Owner.Process; pr != nil {

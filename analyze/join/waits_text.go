@@ -130,45 +130,6 @@ func (l *Lock) Age() string {
 	return ""
 }
 
-// Support cites what else the bundle has of the same process: other forms of the
-// same dump, and earlier ones.
-func (d *WaitDump) Support(has func(*WaitDump) (*Stack, bool)) []analyze.Evidence {
-	var out []analyze.Evidence
-	for _, o := range slices.Concat(d.Same, d.Earlier) {
-		s, ok := has(o)
-		if !ok {
-			continue
-		}
-		when := "the same moment"
-		if slices.Contains(d.Earlier, o) {
-			when = "earlier"
-		}
-		out = append(out, s.Cite(s.First(), s.Top(), "%s, %s (%s): %s in %s", o.Meta.At.Artifact, when, o.Meta.Form, Count(s.Count, "goroutine"), s.At(s.Top())))
-	}
-	return out
-}
-
-// SupportOf is Support for the stacks of a lock's waiters.
-func (l *Lock) SupportOf() []analyze.Evidence {
-	return l.dump.Support(func(o *WaitDump) (*Stack, bool) {
-		for _, s := range l.Stacks() {
-			if found := o.find(s); found != nil {
-				return found, true
-			}
-		}
-		return nil, false
-	})
-}
-
-// Grown is how many more goroutines have the stack now than in the nearest earlier
-// dump; ok is false where no earlier dump has it.
-func (d *WaitDump) Grown(s *Stack) (before int64, ok bool) {
-	if b := d.Before(s); b != nil {
-		return b.Count, true
-	}
-	return 0, false
-}
-
 // In names the dump's process in a title: " in process 3989 (quotepushd)"; nothing
 // where it is unknown.
 func (d *WaitDump) In() string {
@@ -284,12 +245,4 @@ func MoreLocks(group []*Lock) string {
 		return ""
 	}
 	return fmt.Sprintf(" (and %s in the same way)", Count(int64(len(group)-1), "more lock"))
-}
-
-// SupportFor is Support for a stack.
-func (d *WaitDump) SupportFor(s *Stack) []analyze.Evidence {
-	return d.Support(func(o *WaitDump) (*Stack, bool) {
-		found := o.find(s)
-		return found, found != nil
-	})
 }
