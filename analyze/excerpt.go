@@ -59,16 +59,21 @@ func (f *Facts) excerptOne(ctx context.Context, d *parsed, cited []*Evidence, cf
 	}
 	var texts []string
 	var err error
+	limit := cfg.Limits.ExcerptBytes
+	fold := func(t string) string { return t }
+	if d.parser != nil && d.parser.Fold != nil {
+		fold, limit = d.parser.Fold, limit*unfolded
+	}
 	if d.parser != nil && d.parser.Excerpt != nil {
 		texts, err = d.parser.Excerpt(ctx, d.in, refs)
 	} else {
-		texts, err = textExcerpts(ctx, d.in, refs, cfg.Limits.ExcerptBytes)
+		texts, err = textExcerpts(ctx, d.in, refs, limit)
 	}
 	if err != nil && len(texts) != len(refs) {
 		return
 	}
 	for i, t := range texts {
-		cited[i].Excerpt = clean(t, cfg.Limits.ExcerptBytes)
+		cited[i].Excerpt = clean(fold(t), cfg.Limits.ExcerptBytes)
 	}
 }
 
@@ -147,6 +152,9 @@ func take(have, more []byte, want, limit int) ([]byte, bool) {
 	have = append(have, more[:n]...)
 	return have, len(have) >= stop
 }
+
+// unfolded is how many times its final size an excerpt may have before it is folded.
+const unfolded = 8
 
 // maxExcerptLines bounds an excerpt that spans a block, such as a stack.
 const maxExcerptLines = 16

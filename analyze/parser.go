@@ -28,6 +28,9 @@ type Parser struct {
 	// Excerpt, if set, renders cited positions of an artifact for the report; the
 	// results stand at the same index as refs. Nil means: the lines themselves.
 	Excerpt func(ctx context.Context, in *Input, refs []fact.Ref) ([]string, error)
+	// Fold, if set, leaves out of an excerpt what tells a reader nothing, with a line
+	// that says how much. The first line stays.
+	Fold func(excerpt string) string
 }
 
 // Head is the beginning of an artifact.

@@ -116,6 +116,9 @@ func (l *Lock) Kind() string {
 	return "Mutex"
 }
 
+// Once reports whether it is the lock of a sync.Once.
+func (l *Lock) Once() bool { return l.once }
+
 // Name is what the lock is called in sentences: "lock 0x3f57a702000".
 func (l *Lock) Name() string {
 	switch l.Trust {

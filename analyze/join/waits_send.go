@@ -20,6 +20,9 @@ type Send struct {
 	// one that should receive here, its wait is the fault. Nil if none.
 	Consumer *Stack
 	Leaked   bool
+	// Behind is another send of which the goroutine should receive here: it does not
+	// come back to receive before its own value is taken. Nil if there is none.
+	Behind *Send
 }
 
 // sends groups blocked senders by the line that sends.
@@ -51,6 +54,13 @@ func (k *kinship) sends() []*Send {
 				case o.Kind == WaitRecv && consumes(o, s) && !k.creates(o, s):
 					send.Consumer = cmp.Or(send.Consumer, o)
 				}
+			}
+		}
+	}
+	for _, send := range out {
+		for _, other := range out {
+			if other != send && send.Live == nil && serves(other.Stacks[0], send.Stacks[0]) {
+				send.Behind = other
 			}
 		}
 	}
@@ -98,6 +108,15 @@ func weight(s *Send) int {
 		n += 100
 	}
 	return n
+}
+
+// serves reports whether o, itself blocked in a send, is inside the loop of the type
+// whose method s has called to send: the loop that takes what s hands over.
+func serves(o, s *Stack) bool {
+	if s.Top() == s.outermost() || o.Top() == s.Top() && sameApp(o, s) {
+		return false
+	}
+	return o.owner(o.outermost()) == s.owner(s.Top()) && strings.Contains(o.Frames[o.outermost()].Func, "(*")
 }
 
 // consumes reports whether o could be the loop that serves the sender s: it waits

@@ -88,8 +88,9 @@ func (l *Lock) Sites() string {
 	return List(out, 5)
 }
 
-// WaiterEvidence cites up to n waiters, one a stack, those that have waited longest.
-func (l *Lock) WaiterEvidence(n int) []analyze.Evidence {
+// WaiterEvidence cites up to n waiters, one a stack, those that have waited longest,
+// but for those that are cited already.
+func (l *Lock) WaiterEvidence(n int, cited ...*fact.Goroutine) []analyze.Evidence {
 	var out []analyze.Evidence
 	for _, s := range l.Stacks() {
 		if len(out) == n {
@@ -98,13 +99,16 @@ func (l *Lock) WaiterEvidence(n int) []analyze.Evidence {
 		var first *fact.Goroutine
 		count := int64(0)
 		for _, w := range l.Waiters {
-			if w.Stack != s {
+			if w.Stack != s || slices.Contains(cited, w.G) {
 				continue
 			}
 			count += s.each()
 			if first == nil || w.G.WaitMinutes.Or(0) > first.WaitMinutes.Or(0) {
 				first = w.G
 			}
+		}
+		if first == nil {
+			continue
 		}
 		more := ""
 		if count > 1 {

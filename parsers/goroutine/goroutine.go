@@ -20,6 +20,7 @@ func Parser() *analyze.Parser {
 		Emits: []fact.Kind{"goroutine", "goroutine_group", "dump"},
 		Sniff: sniff,
 		Parse: parse,
+		Fold:  fold,
 	}
 }
 

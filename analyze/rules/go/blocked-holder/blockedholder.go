@@ -11,6 +11,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/rules/internal/tables"
 )
 
 // ID of the rule.
@@ -51,7 +52,7 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 		Subject:  l.Name() + d.In(),
 		Severity: analyze.Medium, Confidence: analyze.Likely,
 		Title: fmt.Sprintf("%s%s holds the %s%s while it is blocked %s in %s: %s",
-			s.Label(h.G), d.In(), l.Name(), join.MoreLocks(group), s.Kind, s.At(s.Top()), blocks(blocked)),
+			tables.Sentence(holder(s, h)), d.In(), l.Name(), join.MoreLocks(group), s.Kind, s.At(s.Top()), blocks(blocked)),
 		Detail:   detail(d, l, h),
 		Missing:  d.Limits(),
 		Entities: append(d.Entities(), l.Entity(), s.SiteEntity(d.Host, s.Top())),
@@ -81,6 +82,14 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 	p.Report(f)
 }
 
+// holder names the goroutine that holds: only one of a grouped profile's can.
+func holder(s *join.Stack, h join.Holder) string {
+	if h.G.ID == 0 && s.Count > 1 {
+		return "one of " + s.Label(h.G)
+	}
+	return s.Label(h.G)
+}
+
 func blocks(n int64) string {
 	if n == 1 {
 		return "1 goroutine waits for the lock"
@@ -92,7 +101,7 @@ func detail(d *join.WaitDump, l *join.Lock, h join.Holder) string {
 	var b strings.Builder
 	s := h.Stack
 	fmt.Fprintf(&b, "The %s (%s) is waited for by %s%s: %s.", l.Name(), l.Trust, join.Count(l.Count(), "goroutine"), l.Age(), l.Sites())
-	fmt.Fprintf(&b, "\n\nIts holder seems to be %s, because it %s. It is %s: %s.", s.Label(h.G), signWords(h.Sign, s, h.Frame), s.Kind, s.Path())
+	fmt.Fprintf(&b, "\n\nIts holder seems to be %s, because it %s. It is %s: %s.", holder(s, h), signWords(h.Sign, s, h.Frame), s.Kind, s.Path())
 	if who := s.AtMercy(); who != "" {
 		fmt.Fprintf(&b, " It waits for %s, and so does everybody behind the lock.", who)
 	}

@@ -65,6 +65,7 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 	steps := edges(l)
 	sign := join.HoldsByLine
 	var names, who []string
+	var cited []*fact.Goroutine
 	f := analyze.Finding{
 		Severity: analyze.High, Confidence: analyze.Likely,
 		Missing: d.Limits(), Next: d.NextDumps(), Entities: d.Entities(),
@@ -76,6 +77,7 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 		who = append(who, fmt.Sprintf("%s holds the %s in %s and waits for the %s in %s", s.Label(e.by.G), e.holds.Name(), s.Func(e.by.Frame), e.wants.Name(), s.At(s.Site)))
 		f.Evidence = append(f.Evidence, s.Cite(e.by.G, max(e.by.Frame, s.Site), "%s", who[len(who)-1]))
 		f.Entities = append(f.Entities, e.holds.Entity())
+		cited = append(cited, e.by.G)
 	}
 	f.Subject = strings.Join(names, " and ") + d.In()
 	f.Title = fmt.Sprintf("Deadlock%s: %s; %s blocked", d.In(), join.List(who, 3), blocked(l.Blocked))
@@ -84,7 +86,7 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 	}
 	f.Detail = detail(l, steps, group)
 	f.Fix = fmt.Sprintf("Take the locks in one order everywhere (by address or id where they are of one type), and call nothing under one of them that takes the other: %s.", strings.Join(functions(steps), ", "))
-	f.Evidence = slices.Concat(f.Evidence, l.WaiterEvidence(2), d.Link(), l.SupportOf())
+	f.Evidence = slices.Concat(f.Evidence, l.WaiterEvidence(2, cited...), d.Link(), l.SupportOf())
 	switch {
 	case d.Grouped, l.Round, sign == join.HoldsByType && !sure(steps):
 		f.Confidence = analyze.Possible

@@ -12,6 +12,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/rules/internal/tables"
 )
 
 // ID of the rule.
@@ -128,7 +129,7 @@ func title(d *join.WaitDump, u *join.Suspect, score int) string {
 	case u.Score < score:
 		sure = "which is the wait to look at first if something hangs"
 	}
-	return fmt.Sprintf("%s%s %s %s in %s, %s", who, d.In(), verb, what, s.At(s.Top()), sure)
+	return fmt.Sprintf("%s%s %s %s in %s, %s", tables.Sentence(who), d.In(), verb, what, s.At(s.Top()), sure)
 }
 
 func detail(d *join.WaitDump, u *join.Suspect) string {

@@ -43,6 +43,9 @@ func run(_ context.Context, p *analyze.Pass) error {
 				continue
 			}
 			report(p, d, s)
+			if b := s.Behind; b != nil && b.Consumer == nil && b.Behind != s {
+				p.Explains(p.IDOf(subject(d, b)), p.IDOf(subject(d, s)))
+			}
 		}
 	}
 	return nil
@@ -59,7 +62,7 @@ func report(p *analyze.Pass, d *join.WaitDump, send *join.Send) {
 		grown = grown && float64(send.Count) >= p.Threshold("growth")*float64(before)
 	}
 	f := analyze.Finding{
-		Subject:  what(s) + " at " + s.Where(top) + d.In(),
+		Subject:  subject(d, send),
 		Severity: analyze.Medium, Confidence: analyze.Likely,
 		Title:    title(d, send, before, grown),
 		Detail:   detail(d, send, before, grown),
@@ -101,12 +104,21 @@ func report(p *analyze.Pass, d *join.WaitDump, send *join.Send) {
 	p.Report(f)
 }
 
-// what names the operation for the subject.
-func what(s *join.Stack) string {
-	if s.Kind == join.WaitPipe {
-		return "pipe write"
+func is(n int64) string {
+	if n == 1 {
+		return "is"
 	}
-	return "chan send"
+	return "are"
+}
+
+// subject is "chan send at hub.go:31".
+func subject(d *join.WaitDump, send *join.Send) string {
+	s := send.Stacks[0]
+	what := "chan send"
+	if s.Kind == join.WaitPipe {
+		what = "pipe write"
+	}
+	return what + " at " + s.Where(s.Top()) + d.In()
 }
 
 // partner says what a blocked sender needs.
@@ -127,18 +139,18 @@ func fix(s *join.Stack) string {
 
 func title(d *join.WaitDump, send *join.Send, before int64, grown bool) string {
 	s := send.Stacks[0]
-	verb := "are"
-	if send.Count == 1 {
-		verb = "is"
-	}
 	who := "and nobody receives"
-	if s.Kind == join.WaitPipe {
+	switch {
+	case send.Behind != nil:
+		o := send.Behind.Stacks[0]
+		who = fmt.Sprintf("and %s, which should receive, is blocked %s itself in %s", o.Label(o.First()), o.Kind, o.At(o.Top()))
+	case s.Kind == join.WaitPipe:
 		who = "and nobody reads"
 	}
 	if send.Live != nil && !send.Leaked && !grown {
 		who = "behind a consumer that may be slow"
 	}
-	t := fmt.Sprintf("%s%s %s blocked %s in %s, %s", join.Count(send.Count, "goroutine"), d.In(), verb, s.Kind, s.At(s.Top()), who)
+	t := fmt.Sprintf("%s%s %s blocked %s in %s, %s", join.Count(send.Count, "goroutine"), d.In(), is(send.Count), s.Kind, s.At(s.Top()), who)
 	if grown {
 		t += fmt.Sprintf("; %d more than in the earlier dump", send.Count-before)
 	}
@@ -149,18 +161,21 @@ func detail(d *join.WaitDump, send *join.Send, before int64, grown bool) string 
 	var b strings.Builder
 	s := send.Stacks[0]
 	g := s.First()
-	fmt.Fprintf(&b, "%s of %d in the dump are blocked %s in %s%s. ", join.Count(send.Count, "goroutine"), d.Total, s.Kind, s.At(s.Top()), aged(s))
+	fmt.Fprintf(&b, "%d of the %d goroutines in the dump %s blocked %s in %s%s. ", send.Count, d.Total, is(send.Count), s.Kind, s.At(s.Top()), aged(s))
 	b.WriteString(partner(s))
 	switch {
 	case s.Kind == join.WaitPipe && send.Live == nil:
 		b.WriteString("no goroutine of the dump that has to do with this code works or could come back to read. The reader has returned, without closing its end, or never began.")
+	case send.Behind != nil:
+		o := send.Behind.Stacks[0]
+		fmt.Fprintf(&b, "%s should receive, and is itself blocked %s in %s: that send has a finding of its own.", o.Label(o.First()), o.Kind, o.At(o.Top()))
 	case send.Live == nil:
 		b.WriteString("no goroutine of the dump that has to do with this code receives, works, or could come back to receive. The receiver has returned (a timeout, a cancelled request, an error path, the first of several answers) and the sender cannot leave. Where the channel counts slots (a semaphore, a pool), the same stack means that slots were taken and never given back.")
 	default:
 		b.WriteString("a goroutine of the same code still works and may come back to receive.")
 	}
 	if g.CreatedBy != "" {
-		fmt.Fprintf(&b, "\n\nThey were created by %s", join.ShortFunc(g.CreatedBy))
+		fmt.Fprintf(&b, "\n\nCreated by %s", join.ShortFunc(g.CreatedBy))
 		if g.CreatedByFile != "" {
 			fmt.Fprintf(&b, " at %s:%d", g.CreatedByFile[strings.LastIndexAny(g.CreatedByFile, `/\`)+1:], g.CreatedByLine)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/rules/internal/tables"
 )
 
 // ID of the rule.
@@ -61,7 +62,7 @@ func nilChan(p *analyze.Pass, d *join.WaitDump, s *join.Stack) analyze.Finding {
 	if s.Count >= int64(p.Threshold("many")) {
 		f.Severity = analyze.High
 	}
-	f.Title = fmt.Sprintf("%s%s is blocked for ever in %s: %s", s.Label(s.First()), d.In(), s.At(s.Top()), s.State)
+	f.Title = fmt.Sprintf("%s%s is blocked for ever in %s: %s", tables.Sentence(s.Label(s.First())), d.In(), s.At(s.Top()), s.State)
 	f.Detail = fmt.Sprintf("The channel is nil. A send or receive on a nil channel never ends, whatever other goroutines do. The stack: %s.", s.Path())
 	f.Fix = fmt.Sprintf("Make the channel before %s uses it; where nil is meant to switch a case off, use it inside a select that has other cases.", s.Func(s.Top()))
 	return f
@@ -70,7 +71,7 @@ func nilChan(p *analyze.Pass, d *join.WaitDump, s *join.Stack) analyze.Finding {
 func noCases(d *join.WaitDump, s *join.Stack) analyze.Finding {
 	f := finding(d, s)
 	f.Severity, f.Confidence = analyze.Low, analyze.Possible
-	f.Title = fmt.Sprintf("%s%s is parked for ever in %s by a select without cases", s.Label(s.First()), d.In(), s.At(s.Top()))
+	f.Title = fmt.Sprintf("%s%s is parked for ever in %s by a select without cases", tables.Sentence(s.Label(s.First())), d.In(), s.At(s.Top()))
 	f.Detail = fmt.Sprintf("Nothing can wake it. In main that is a way to keep a program alive; here it keeps a stack and what it refers to. The stack: %s.", s.Path())
 	f.Fix = "Return instead, or wait for a context that ends."
 	return f

@@ -11,6 +11,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/rules/internal/tables"
 )
 
 // ID of the rule.
@@ -86,14 +87,14 @@ func fill(f *analyze.Finding, d *join.WaitDump, g *join.Group) {
 	f.Subject = "WaitGroup at " + s.Where(s.Top()) + d.In()
 	f.Missing, f.Next = d.Limits(), d.NextDumps()
 	f.Entities = append(d.Entities(), s.SiteEntity(d.Host, s.Top()))
-	f.Evidence = append(f.Evidence, s.Cite(s.First(), s.Shown(), "%s waits for the WaitGroup in %s: %s", who, s.At(s.Top()), s.Path()))
+	f.Evidence = append(f.Evidence, s.Cite(s.First(), s.Shown(), "%s %s for the WaitGroup in %s: %s", who, waits(s.Count), s.At(s.Top()), s.Path()))
 	if len(g.Workers) == 0 {
-		f.Title = fmt.Sprintf("%s%s %s in %s for a WaitGroup that nobody can finish: no goroutine is left to call Done", who, d.In(), waits(s.Count), s.At(s.Top()))
+		f.Title = fmt.Sprintf("%s%s %s in %s for a WaitGroup that nobody can finish: no goroutine is left to call Done", tables.Sentence(who), d.In(), waits(s.Count), s.At(s.Top()))
 		f.Detail = fmt.Sprintf("The stack: %s. No goroutine of the dump has to do with it: none is inside the same type, created by it, or created by the same function. A worker returned without Done, Add counted too many, or Wait stands inside the loop that starts the workers.", s.Path())
 		f.Fix = fmt.Sprintf("Call Add before the go statement and `defer wg.Done()` as the first line of the worker (or use WaitGroup.Go); check that Wait in %s stands behind the loop.", s.Func(s.Top()))
 	} else {
 		w := g.Workers[0]
-		f.Title = fmt.Sprintf("%s%s %s in %s for workers that do not end: %s waits %s in %s", who, d.In(), waits(s.Count), s.At(s.Top()), w.Label(w.First()), w.Kind, w.At(w.Top()))
+		f.Title = fmt.Sprintf("%s%s %s in %s for workers that do not end: %s waits %s in %s", tables.Sentence(who), d.In(), waits(s.Count), s.At(s.Top()), w.Label(w.First()), w.Kind, w.At(w.Top()))
 		f.Detail = fmt.Sprintf("The stack: %s. The workers that could call Done are blocked themselves: %s.", s.Path(), workers(g))
 		if g.Stopping != "" {
 			f.Detail += fmt.Sprintf(" %s is there to end something, so this wait is no rest. What its workers wait for is perhaps closed only behind this Wait, or under a lock that is held meanwhile.", g.Stopping)
