@@ -14,8 +14,11 @@ import (
 // and methods say the rest. FlowRecord is the same with plain fields, and describes
 // them. The zero value is an empty flow.
 type Flow struct {
+	// All pointers stand in front: the garbage collector reads no further.
 	common *flowCommon // never nil in a flow of a packer
 	rare   *flowRare   // nil if nothing of it happened
+	// Turns summarises requests and answers by turn-taking.
+	Turns Turns
 
 	offset      int64
 	first, last instant
@@ -37,8 +40,6 @@ type Flow struct {
 	Refused, SynUnanswered, SynAckUnacked bool
 	// Established: a handshake was seen, or data both ways.
 	Established bool
-	// Turns summarises requests and answers by turn-taking.
-	Turns Turns
 	// ToServer is what the client sent, ToClient what the server sent.
 	ToServer, ToClient Direction
 }
@@ -305,12 +306,12 @@ func (d *Direction) MaxWindow() int64 { return int64(d.maxWindow) }
 
 // Turns are the requests and answers of a flow; TurnsRecord describes them.
 type Turns struct {
+	// Unanswered is the trailing part: requests after the server's last payload.
+	Unanswered                 *Unanswered
 	median, max                time.Duration
 	requests, answers, slowest int32
 	// ServerFirst: the server spoke first (SMTP, MySQL, banner).
 	ServerFirst bool
-	// Unanswered is the trailing part: requests after the server's last payload.
-	Unanswered *Unanswered
 }
 
 // Requests counts client bursts.

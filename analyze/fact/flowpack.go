@@ -15,6 +15,8 @@ import (
 // safe for concurrent use.
 type FlowPacker struct {
 	common map[commonKey]*flowCommon
+	// recent are those used last: most flows share with one of a few before them.
+	recent [4]*flowCommon
 }
 
 // commonKey is flowCommon in a form that compares.
@@ -49,6 +51,26 @@ func (p *FlowPacker) Pack(r *FlowRecord, f *Flow) {
 }
 
 func (p *FlowPacker) shared(r *FlowRecord) *flowCommon {
+	for i, c := range p.recent {
+		if c != nil && c.of(r) {
+			p.recent[0], p.recent[i] = c, p.recent[0]
+			return c
+		}
+	}
+	c := p.known(r)
+	copy(p.recent[1:], p.recent[:])
+	p.recent[0] = c
+	return c
+}
+
+// of reports whether a record has exactly these values.
+func (c *flowCommon) of(r *FlowRecord) bool {
+	return c.History == r.History && c.Proto == r.Proto && c.App == r.App && c.ServerName == r.ServerName &&
+		c.Artifact == r.At.Artifact && c.Interface == r.Interface && slices.Equal(c.Tunnel, r.Tunnel)
+}
+
+// known is the value for a record, made when it is the first such.
+func (p *FlowPacker) known(r *FlowRecord) *flowCommon {
 	k := commonKey{r.At.Artifact, r.Proto, r.History, r.App, r.ServerName, "", r.Interface}
 	for _, t := range r.Tunnel {
 		k.tunnel += t + " "

@@ -81,55 +81,79 @@ func (p *packet) hash() uint32 {
 }
 
 // flowIndex finds flows by key. It is a hash table of its own, because the hash of
-// a packet is known already and Go's map would compute another one.
+// a packet is known already and Go's map would compute another one. Each slot has the
+// hash beside the flow, so that flows which are not meant are not touched: with
+// many of them they are in no cache.
 type flowIndex struct {
-	buckets []*flow // chains by flow.chain
-	n       int
+	slots []slot // at least as many are free as taken
+	n     int
+}
+
+type slot struct {
+	f    *flow // nil if free
+	hash uint32
 }
 
 func (t *flowIndex) find(hash uint32, k *flowKey) *flow {
-	if len(t.buckets) == 0 {
+	if len(t.slots) == 0 {
 		return nil
 	}
-	for f := t.buckets[t.at(hash)]; f != nil; f = f.chain {
-		if f.hash == hash && f.key == *k {
-			return f
+	for i := t.home(hash); ; i = t.after(i) {
+		switch s := &t.slots[i]; {
+		case s.f == nil:
+			return nil
+		case s.hash == hash && s.f.key == *k:
+			return s.f
 		}
 	}
-	return nil
 }
 
-// at is the bucket of a hash; its low bits chose the table and are the same in
-// all of it.
-func (t *flowIndex) at(hash uint32) int { return int(hash/shards) & (len(t.buckets) - 1) }
+// home is the slot that a hash would like to have; its low bits chose the table and
+// are the same in all of it.
+func (t *flowIndex) home(hash uint32) int { return int(hash/shards) & (len(t.slots) - 1) }
+
+func (t *flowIndex) after(i int) int { return (i + 1) & (len(t.slots) - 1) }
 
 func (t *flowIndex) add(f *flow) {
-	if t.n >= len(t.buckets) {
+	if 2*(t.n+1) > len(t.slots) {
 		t.grow()
 	}
-	at := t.at(f.hash)
-	f.chain, t.buckets[at] = t.buckets[at], f
+	t.put(slot{f, f.hash})
 	t.n++
 }
 
+func (t *flowIndex) put(s slot) {
+	i := t.home(s.hash)
+	for t.slots[i].f != nil {
+		i = t.after(i)
+	}
+	t.slots[i] = s
+}
+
+// remove takes a flow out and closes the gap: those behind it move up if they had to
+// stand behind their own slot.
 func (t *flowIndex) remove(f *flow) {
-	for at := &t.buckets[t.at(f.hash)]; *at != nil; at = &(*at).chain {
-		if *at == f {
-			*at, f.chain = f.chain, nil
-			t.n--
-			return
+	gap := t.home(f.hash)
+	for t.slots[gap].f != f {
+		gap = t.after(gap)
+	}
+	mask := len(t.slots) - 1
+	for i := t.after(gap); t.slots[i].f != nil; i = t.after(i) {
+		if (i-t.home(t.slots[i].hash))&mask >= (i-gap)&mask {
+			t.slots[gap] = t.slots[i]
+			gap = i
 		}
 	}
+	t.slots[gap] = slot{}
+	t.n--
 }
 
 func (t *flowIndex) grow() {
-	old := t.buckets
-	t.buckets = make([]*flow, max(64, 2*len(old)))
-	for _, f := range old {
-		for f != nil {
-			next, at := f.chain, t.at(f.hash)
-			f.chain, t.buckets[at] = t.buckets[at], f
-			f = next
+	old := t.slots
+	t.slots = make([]slot, max(64, 2*len(old)))
+	for _, s := range old {
+		if s.f != nil {
+			t.put(s)
 		}
 	}
 }

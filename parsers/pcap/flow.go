@@ -9,7 +9,7 @@ import (
 type flow struct {
 	key        flowKey
 	hash       uint32
-	chain      *flow // the next in its bucket of the index
+	chain      *flow // the next that is free
 	prev, next *flow // in its list
 	list       *flowList
 
