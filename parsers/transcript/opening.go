@@ -114,6 +114,8 @@ func small(b []byte) output {
 			return output{"ls", "lsof"}
 		case isTreeRoot(word):
 			return output{"pstree", "pstree"}
+		case len(b) < 64 && bytes.Count(b, []byte(":")) > 1 && isDate(strings.Fields(string(b))):
+			return output{"date", hostFamily} // "sáb 21 nov 2026 09:18:55 UTC"
 		}
 	}
 	return output{}
@@ -199,20 +201,24 @@ func isISO(b []byte) bool {
 }
 
 // isDate reports whether words are all that date prints: few, among them a clock
-// and a year.
+// and a year, at the end one of these or the zone. A row of a process table may hold
+// a date too, behind a number or with a command behind it.
 func isDate(words []string) bool {
-	if len(words) == 0 || len(words) > 8 {
+	if len(words) == 0 || len(words) > 8 || isNumber(words[0]) {
 		return false
 	}
 	clock, year, size := false, false, 0
 	for _, w := range words {
 		size += len(w)
 		d := strings.Trim(w, ",.")
-		clock = clock || strings.Count(d, ":") >= 2 && d[0] >= '0' && d[0] <= '9'
+		clock = clock || isClock(d)
 		year = year || len(d) >= 4 && isNumber(d[:4]) && (d[:2] == "20" || d[:2] == "19") && (len(d) == 4 || d[4] > '9' || d[4] == '-')
 	}
-	return clock && year && size < 48
+	last := words[len(words)-1]
+	return clock && year && size < 64 && (isClock(last) || strings.Trim(last, "ABCDEFGHIJKLMNOPQRSTUVWXYZ+-:0123456789") == "")
 }
+
+func isClock(w string) bool { return strings.Count(w, ":") >= 2 && w[0] >= '0' && w[0] <= '9' }
 
 // isTreeRoot reports whether a word is the beginning of pstree -p: "systemd(1)-+-agetty(812)".
 func isTreeRoot(b []byte) bool {

@@ -77,6 +77,8 @@ func TestPasted(t *testing.T) {
 		{"alone and long", long, []string{"all.txt"}, 401},
 		{"host's name first", "web-1\n" + socks + procs, []string{"all.txt", "all.txt!ps", "all.txt!ss"}, 1},
 		{"log behind", procs + log, []string{"all.txt", "all.txt!log", "all.txt!ps"}, 0},
+		{"dates in a table", "  PID  PPID                  STARTED CMD\n    1     0 Sat Nov 21 01:53:36 2026 init\n 2026     1 Sat Nov 21 01:53:36 2026 [x]\n", []string{"all.txt"}, 0},
+		{"names before them", "USER       PID                  STARTED CMD\nroot         1 Sat Nov 21 01:53:36 2026 init\n", []string{"all.txt"}, 0},
 		{"date in a log", date + log + date + log, []string{"all.txt"}, 0},
 		{"table in a log", log + procs + log, []string{"all.txt"}, 0},
 	} {
