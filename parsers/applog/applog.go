@@ -50,7 +50,7 @@ func sniff(h analyze.Head) analyze.Match {
 	if foreign(text) {
 		return analyze.No
 	}
-	if octetCounted(text) {
+	if octetCounted(text) || prettyObjects(text) {
 		return analyze.Sure
 	}
 	named := logName(h.Path)
@@ -207,8 +207,12 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 	if bytes.IndexByte(head, 0x1b) >= 0 {
 		head = appendPlain(nil, head)
 	}
-	if octetCounted(head) {
+	switch {
+	case octetCounted(head):
 		embedCounted(in, out)
+		return nil
+	case prettyObjects(head):
+		embedPretty(in, out)
 		return nil
 	}
 	l := &layout{id: in.ID(), modified: latest(in, head)}

@@ -57,6 +57,8 @@ func (s *scanner) journalLine(data, text []byte, pos, line int) {
 		msg := text[len("MESSAGE="):]
 		s.hash = shapeHash(msg)
 		s.kind = s.kindOf(msg, s.hash, span{})
+	case bytes.Equal(text, kernelField):
+		s.kernel = true
 	case bytes.HasPrefix(text, []byte("PRIORITY=")) && len(text) == len("PRIORITY=")+1:
 		// Emergency to error; the message's own words come on top.
 		s.trace = text[len(text)-1] <= '3'

@@ -16,11 +16,11 @@ import (
 // hasKernel reports whether a system's log holds lines of the kernel or records
 // that the audit daemon passed on to syslog.
 func (m *merger) hasKernel() bool {
-	if m.l.json {
-		return false
+	if m.l.json || m.l.journal {
+		return m.kernel
 	}
 	for _, sh := range m.order {
-		if strings.Contains(sh.fact.Text, " kernel: ") || strings.Contains(sh.fact.Text, "audisp") || strings.Contains(sh.fact.Text, " audit[") {
+		if strings.Contains(sh.fact.Text, "kernel: ") || strings.Contains(sh.fact.Text, "audisp") || strings.Contains(sh.fact.Text, " audit[") {
 			return true
 		}
 	}
@@ -30,6 +30,9 @@ func (m *merger) hasKernel() bool {
 // kernelEvents reads the kernel's lines of a system's log once more: its
 // statements span several lines, which the events of a log do not.
 func kernelEvents(ctx context.Context, in *analyze.Input, out *analyze.Sink, l *layout) error {
+	if l.json || l.journal {
+		return kernelRecords(ctx, in, out, l.journal)
+	}
 	f, err := in.Open()
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
@@ -63,11 +66,15 @@ func kernelEvents(ctx context.Context, in *analyze.Input, out *analyze.Sink, l *
 		if !bytes.Contains(line, []byte("kernel:")) {
 			continue
 		}
+		_, _, to := l.find(line)
 		p, msg, ok := kernel.Split(line)
+		if !ok && to > 0 { // a time that only logs have: "Sat 2026-11-21 18:12:55 JST", "1795252375.000000"
+			p, msg, ok = kernel.After(line[to:])
+		}
 		if !ok || !p.Kernel {
 			continue
 		}
-		if _, _, to := l.find(line); to > 0 {
+		if to > 0 {
 			p.Time = times.time(line, to)
 		}
 		scan.Message(kernel.Message{At: r.Ref(), Time: p.Time, UptimeMS: p.UptimeMS, Host: p.Host, Text: string(bytes.TrimRight(msg, " "))})

@@ -19,6 +19,7 @@ type result struct {
 	cont      bool // the block goes on with the event before it
 	inDump    bool // a dump of goroutines is open at its end
 	wrapped   bool // a goroutine's header stands behind something else
+	kernel    bool // a record of the journal is the kernel's
 	holes     bool
 }
 
@@ -153,6 +154,7 @@ type merger struct {
 	writers  []int
 	sections []section
 	wrapped  bool
+	kernel   bool
 	holes    bool
 }
 
@@ -162,7 +164,7 @@ func newMerger(l *layout) *merger {
 
 func (m *merger) add(res *result) {
 	base := int(m.lines)
-	m.wrapped, m.holes = m.wrapped || res.wrapped, m.holes || res.holes
+	m.wrapped, m.kernel, m.holes = m.wrapped || res.wrapped, m.kernel || res.kernel, m.holes || res.holes
 	for i := range res.shapes {
 		part := &res.shapes[i]
 		part.fact.At.Line += base

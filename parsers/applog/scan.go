@@ -134,6 +134,7 @@ type scanner struct {
 	seq     int
 	dumps   []section
 	wrapped bool // a goroutine's header stands behind something else
+	kernel  bool // a record of the journal is the kernel's
 	frames  bool // goroutines that stand below a layer follow in the event
 
 	// panicked: net/http says that a request panicked. race: the race detector's
@@ -166,7 +167,7 @@ func (s *scanner) scan(b *block, inDump bool, res *result) {
 	clear(s.recent[:])
 	clear(s.fine)
 	s.order, s.dumps, s.seq = nil, nil, 0
-	s.open, s.dump, s.wrapped, s.partial, s.heading, s.holes = false, false, false, false, false, false
+	s.open, s.dump, s.wrapped, s.kernel, s.partial, s.heading, s.holes = false, false, false, false, false, false, false
 	data := b.data
 	s.colour = bytes.IndexByte(data, 0x1b) >= 0
 	if inDump {
@@ -199,7 +200,7 @@ func (s *scanner) scan(b *block, inDump bool, res *result) {
 		pos = next
 		line++
 	}
-	res.inDump, res.wrapped, res.holes = s.dump, s.wrapped, s.holes
+	res.inDump, res.wrapped, res.kernel, res.holes = s.dump, s.wrapped, s.kernel, s.holes
 	if s.open {
 		s.finish(data, len(data))
 	}
@@ -277,6 +278,7 @@ func (s *scanner) kindOf(text []byte, hash uint64, at span) *kind {
 	if !s.wrapped {
 		_, s.wrapped = wrapperOf(text)
 	}
+	s.kernel = s.kernel || s.l.json && bytes.Contains(text, kernelMember)
 	s.parse(&e, text, at)
 	k.level, k.signs = e.level, e.marks.signs
 	if k.access = e.access() != levelNone; k.access {

@@ -109,9 +109,24 @@ func splitSyslog(b []byte) (p Prefix, message []byte, ok bool) {
 	if used == 0 {
 		return p, nil, false
 	}
-	p.Time, p.Style = t, style
 	rest := bytes.TrimLeft(b[used:], " ")
-	head = rest[:min(len(rest), 256)]
+	if p, message, ok = After(rest); ok {
+		p.Time, p.Style = t, style
+		return p, message, true
+	}
+	p.Time, p.Style = t, style
+	if style == "iso-comma" {
+		p.Style, p.Kernel = "iso", true
+		return p, rest, true
+	}
+	return p, nil, false
+}
+
+// After takes off what stands between a time and a message of the kernel: "host
+// kernel: [ 12.3] message", or without the host.
+func After(rest []byte) (p Prefix, message []byte, ok bool) {
+	rest = bytes.TrimLeft(rest, " ")
+	head := rest[:min(len(rest), 256)]
 	if i := bytes.Index(head, []byte("kernel:")); i >= 0 && (i == 0 || head[i-1] == ' ') {
 		host := strings.TrimSpace(string(head[:i]))
 		if strings.Count(host, " ") > 0 {
@@ -125,10 +140,6 @@ func splitSyslog(b []byte) (p Prefix, message []byte, ok bool) {
 			}
 		}
 		return p, message, true
-	}
-	if style == "iso-comma" {
-		p.Style, p.Kernel = "iso", true
-		return p, rest, true
 	}
 	return p, nil, false
 }
