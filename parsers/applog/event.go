@@ -11,6 +11,7 @@ import (
 
 // extract is what was read out of one event, before it becomes a fact.
 type extract struct {
+	status       level // of an access log in JSON, by its status
 	level        level
 	source, host string
 	pid          int
@@ -76,6 +77,9 @@ func (e *extract) take(h header) {
 
 // access is what the status of a line of an access log says.
 func (e *extract) access() level {
+	if e.status != levelNone {
+		return e.status
+	}
 	if l := accessLevel(e.text); l != levelNone && e.text[0] == '"' {
 		return l
 	}
@@ -275,6 +279,9 @@ func oneLine(b []byte) []byte {
 
 // accessPart is where the part of a line begins that accessLevel reads.
 func accessPart(line []byte) []byte {
+	if len(line) > 0 && line[0] == '{' {
+		return jsonStatus(line)
+	}
 	if i := bytes.IndexByte(line, '"'); i >= 0 {
 		if h := proxyStatus(line[:i]); h > 0 {
 			return line[h:]
@@ -302,7 +309,7 @@ func proxyStatus(b []byte) int {
 
 // accessLevel is error for a line of an access log with a status of 500 or more.
 func accessLevel(b []byte) level {
-	if len(b) > 4 && digits(b) == 3 && b[3] == ' ' { // the status itself, see accessPart
+	if len(b) > 3 && digits(b) == 3 && bytes.IndexByte([]byte(" ,}\""), b[3]) >= 0 { // the status itself, see accessPart
 		if b[0] == '5' {
 			return levelError
 		}

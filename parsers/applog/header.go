@@ -190,6 +190,8 @@ func (h *header) tokens(b []byte, stamped bool) []byte {
 			n = len(b) - len(trimLeft(b, "-"))
 		case c == ':' && len(b) > 1 && b[1] == ' ':
 			n = 1
+		case bytes.HasPrefix(b[1:], []byte(" | ")) && h.level == levelNone && letterLevel(c) != levelNone: // capnslog: "I | etcdmain: ..."
+			h.level, n = letterLevel(c), len("I | ")
 		case c == '#' && digits(b[1:]) > 0: // ruby: #1234]
 			n = 1 + digits(b[1:])
 			h.pid = atoi(b[1:n])

@@ -87,7 +87,25 @@ func jsonLog(line []byte) bool {
 			n++
 		}
 	}
+	if n == 1 && jsonStatus(line) != nil {
+		n++ // an access log
+	}
 	return n >= 2
+}
+
+// statusKeys are the keys under which access logs in JSON put the status.
+var statusKeys = [...]string{`"status":`, `"status_code":`, `"statusCode":`, `"response_code":`, `"DownstreamStatus":`, `"http.response.status_code":`}
+
+// jsonStatus is a line from its HTTP status on, nil without one.
+func jsonStatus(line []byte) []byte {
+	for _, k := range statusKeys {
+		if i := bytes.Index(line, []byte(k)); i >= 0 {
+			if v := trimLeft(line[i+len(k):], " \""); digits(v) == 3 && v[0] >= '1' && v[0] <= '5' {
+				return v
+			}
+		}
+	}
+	return nil
 }
 
 // object is a decoded JSON line.
@@ -172,6 +190,10 @@ func (s *scanner) parseJSON(e *extract, line []byte) bool {
 		return true
 	}
 	e.level = obj.level()
+	if v := jsonStatus(line); v != nil && e.level == levelNone {
+		e.status = accessLevel(v)
+		e.level = e.status
+	}
 	e.source, e.host = obj.take(nameKeys), obj.take(hostKeys)
 	e.pid = atoi([]byte(obj.take(pidKeys)))
 	for _, k := range idleKeys {
