@@ -27,6 +27,9 @@ func parseHeader(line []byte, s stamp.Stamp, from, to int) header {
 			return h.klog(line, from, to)
 		}
 	}
+	if to > 0 && len(line) > to+1 && line[to] == ',' && h.csvlog(line[to:]) {
+		return h
+	}
 	rest := trimLeft(line[to:], "]>)\"':,")
 	if to > 0 && bytes.HasSuffix(line[:from], []byte(">1 ")) {
 		h.msg = h.rfc5424(rest)
@@ -216,6 +219,8 @@ func (h *header) tokens(b []byte, stamped bool) []byte {
 			}
 		case c == '"' || c == '\'' || c == '(':
 			return b
+		case c == '{' || c == '<': // ClickHouse: {query-id} <Error>
+			n = h.enclosed(b)
 		default:
 			n = h.word(b, stamped)
 		}
@@ -225,6 +230,52 @@ func (h *header) tokens(b []byte, stamped bool) []byte {
 		b = b[n:]
 	}
 	return b
+}
+
+// enclosed reads "<Error>", also behind a "{query-id}".
+func (h *header) enclosed(b []byte) int {
+	n := 0
+	if b[0] == '{' {
+		if n = bytes.Index(b[:min(len(b), 80)], []byte("} <")) + 2; n < 2 {
+			return 0
+		}
+	}
+	end := bytes.IndexByte(b[n:min(len(b), n+16)], '>')
+	if end < 2 || h.level != levelNone {
+		return 0
+	}
+	if h.level = levelWord(b[n+1 : n+end]); h.level == levelNone {
+		return 0
+	}
+	return n + end + 1
+}
+
+// leads is the length of words that only tell who writes, when a level in capitals
+// and a colon follow them: "shop@db ERROR:" of PostgreSQL, "pid=812 tid=abc INFO:"
+// of Sidekiq.
+func (h *header) leads(b []byte) int {
+	pid, n := 0, 0
+	for range maxTokens {
+		w, rest, more := bytes.Cut(b[n:], []byte(" "))
+		if !more {
+			return 0
+		}
+		if bare, ok := bytes.CutSuffix(w, []byte(":")); ok && n > 0 && upper(bare) && levelWord(bare) != levelNone {
+			if pid > 0 {
+				h.pid = pid
+			}
+			return n
+		}
+		i := bytes.IndexAny(w, "=@")
+		if i <= 0 || len(w) > 64 || bytes.ContainsAny(w, `"'()[]{}:/`) {
+			return 0
+		}
+		if string(w[:i]) == "pid" && digits(w[i+1:]) == len(w)-i-1 {
+			pid = atoi(w[i+1:])
+		}
+		n = len(b) - len(rest)
+	}
+	return 0
 }
 
 // bracket reads [INFO], [gw1], [1234], [core:error], [pid 1:tid 2] and
@@ -323,6 +374,15 @@ func (h *header) word(b []byte, stamped bool) int {
 		return 0
 	}
 	w := b[:n]
+	if h.level == levelNone && stamped {
+		if len(w) == 1 && len(b) > 3 && b[1] == ' ' && letterLevel(w[0]) != levelNone && component(b[1:]) { // mongod 4.2: "E  NETWORK  [conn1] "
+			h.level = letterLevel(w[0])
+			return 1
+		}
+		if k := h.leads(b); k > 0 {
+			return k
+		}
+	}
 	bare := bytes.TrimRight(w, ":,|")
 	colon := len(bare) < len(w)
 	if l := levelWord(bare); l != levelNone && (h.level == levelNone || h.level == l) {
@@ -388,6 +448,13 @@ func (h *header) word(b []byte, stamped bool) int {
 		return n + 2
 	}
 	return 0
+}
+
+// component reports whether b goes on with a word in capitals and a bracket.
+func component(b []byte) bool {
+	w, rest, _ := bytes.Cut(trimLeft(b, " "), []byte(" "))
+	rest = trimLeft(rest, " ")
+	return len(w) > 1 && upper(w) && len(rest) > 0 && rest[0] == '['
 }
 
 // phpLevel is the length of "PHP Warning:" and "PHP Fatal error:" at the beginning

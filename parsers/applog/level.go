@@ -36,7 +36,8 @@ var levels = map[string]level{
 	"warn": levelWarn, "warning": levelWarn, "wrn": levelWarn, "alert_warn": levelWarn,
 	"error": levelError, "err": levelError, "eror": levelError, "severe": levelError, "erro": levelError, "fail": levelError,
 	"错误": levelError, "警告": levelWarn, "信息": levelInfo, "调试": levelDebug, "严重": levelError, "致命": levelFatal,
-	"fatal": levelFatal, "ftl": levelFatal, "fata": levelFatal, "critical": levelFatal, "crit": levelFatal, "emerg": levelFatal, "emergency": levelFatal,
+	"fehler": levelError, "warnung": levelWarn, "hinweis": levelInfo, "erreur": levelError, "attention": levelWarn, "avertissement": levelWarn, // of PostgreSQL
+	"errore": levelError, "aviso": levelWarn, "fatal": levelFatal, "ftl": levelFatal, "fata": levelFatal, "critical": levelFatal, "crit": levelFatal, "emerg": levelFatal, "emergency": levelFatal,
 	"alert": levelFatal, "panic": levelFatal, "dpanic": levelFatal, "pnc": levelFatal,
 }
 
@@ -45,7 +46,7 @@ var levels = map[string]level{
 func commonWord(w []byte) bool {
 	switch string(w) {
 	case "fail", "Fail", "log", "system", "note", "detail", "statement", "hint", "fine", "config", "notice", "alert", "panic", "error",
-		"Log", "System", "Note", "Detail", "Statement", "Hint", "Fine", "Config", "Notice", "Alert", "Panic", "Error":
+		"attention", "Attention", "aviso", "Aviso", "fehler", "Fehler", "erreur", "Erreur", "Log", "System", "Note", "Detail", "Statement", "Hint", "Fine", "Config", "Notice", "Alert", "Panic", "Error":
 		return true
 	}
 	return false
