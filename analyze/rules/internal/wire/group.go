@@ -86,13 +86,7 @@ func (x *Index) proxies() {
 				x.hosts.Of(up.Cases[0].Flow.Ref()) != x.hosts.Of(down.Cases[0].Flow.Ref()) {
 				continue
 			}
-			near := 0
-			for _, c := range up.Cases {
-				if len(within(down.Cases, c.At(), halves)) > 0 {
-					near++
-				}
-			}
-			if near*5 < len(up.Cases)*4 {
+			if !up.beside(down) {
 				continue
 			}
 			down.Upstream = append(down.Upstream, up.Cases...)
@@ -104,6 +98,41 @@ func (x *Index) proxies() {
 		}
 	}
 	x.Groups = slices.DeleteFunc(x.Groups, func(g *Group) bool { return len(g.Cases) == 0 })
+}
+
+// beside reports whether nearly all cases of a group happened in the same moments as
+// cases of another.
+func (g *Group) beside(o *Group) bool {
+	near := 0
+	for _, c := range g.Cases {
+		if len(within(o.Cases, c.At(), halves)) > 0 {
+			near++
+		}
+	}
+	return near*5 >= len(g.Cases)*4
+}
+
+// PassesOn reports whether a proxy resets its clients because of what another group
+// shows of its backend: its command line names that address, or its host was
+// the client there in the same moments.
+func (g *Group) PassesOn(backend *Group) bool {
+	if g.FromClients || backend.FromClients || g.Server == backend.Server {
+		return false
+	}
+	if to, ok := g.End.Process.Forwards(); ok {
+		return to == backend.End.Addr
+	}
+	return len(g.Cases) >= idleFlows && g.x.sameHost(g.End.Addr.Addr(), backend.Cases[0].Flow.Client().Addr()) && g.beside(backend)
+}
+
+// sameHost reports whether two addresses are known to be one host's.
+func (x *Index) sameHost(a, b netip.Addr) bool {
+	if a == b {
+		return !a.IsLoopback()
+	}
+	h, known := x.sockets.HostOf(a)
+	o, ok := x.sockets.HostOf(b)
+	return known && ok && h == o
 }
 
 // name finds the culprit's end and the words for it.

@@ -41,6 +41,20 @@ func restarts(p *analyze.Pass, g *wire.Group) []string {
 	return out
 }
 
+// passedOn links resets by which a proxy passes the refusals on to its own clients.
+func passedOn(p *analyze.Pass, g *wire.Group) {
+	for _, d := range wire.Of(p).Of(wire.Abort) {
+		if !d.PassesOn(g) {
+			continue
+		}
+		for _, f := range p.Findings("tcp/abort") {
+			if f.Subject == d.Subject {
+				p.Explains(p.IDOf(g.Subject), f.ID)
+			}
+		}
+	}
+}
+
 // traces tells of the few connections that were lost when the service ended.
 func traces(p *analyze.Pass, g *wire.Group) (words []string, ev []analyze.Evidence) {
 	for _, d := range wire.Of(p).Of(wire.Abort) {

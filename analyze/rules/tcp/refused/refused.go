@@ -60,6 +60,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 	}
 	for _, g := range x.Of(wire.Refused) {
 		report(p, g)
+		passedOn(p, g)
 	}
 	return nil
 }
