@@ -52,12 +52,15 @@ func (g *Group) Process() *join.Process {
 	return g.Owner
 }
 
-// Naming says how the owner is known where no table names it, "" otherwise.
-func (g *Group) Naming() string {
+// Introduce says in a finding how the owner is known where no table names it. That
+// costs a level.
+func (g *Group) Introduce(f *analyze.Finding) {
 	if g.Likely == nil {
-		return ""
+		return
 	}
-	return fmt.Sprintf("No table names the owner; it should be %s: %s.", g.Likely.Process, g.Likely.Link.By)
+	f.Detail += fmt.Sprintf("\n\nNo table names the owner; it should be %s: %s.", g.Likely.Process, g.Likely.Link.By)
+	f.Evidence = append(f.Evidence, analyze.Cite(g.Likely.At, "%s: %s", g.Likely.Process, g.Likely.Link.By))
+	f.Confidence = f.Confidence.Lower()
 }
 
 // Subject names the owner, or the service where the owner is unknown.

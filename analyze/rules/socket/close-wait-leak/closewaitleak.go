@@ -12,6 +12,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
 	"github.com/culprit-dev/culprit/analyze/rules/internal/tables"
+	"github.com/culprit-dev/culprit/analyze/rules/internal/wire"
 )
 
 //go:embed doc.md
@@ -183,7 +184,7 @@ func (l *leak) look(p *analyze.Pass, socks *join.Sockets) {
 	if l.Client {
 		return
 	}
-	for f := range fact.All[fact.Flow](p.Facts) {
+	for _, f := range wire.Of(p).Flows {
 		// The client said that it is done, the server never did.
 		if f.Server() == l.Service && f.ToServer.FIN && !f.ToClient.FIN && len(f.Resets()) == 0 {
 			l.flows = append(l.flows, f)
@@ -255,10 +256,8 @@ func report(p *analyze.Pass, l *leak) {
 		f.Missing = append(f.Missing, "a second table a minute later, which would show the same connections again")
 		f.Next = append(f.Next, "sleep 60; ss -tanpoe state close-wait > ss_close-wait_2.txt")
 	}
-	if n := l.Naming(); n != "" {
-		f.Detail += "\n\n" + n
-		f.Confidence = f.Confidence.Lower()
-	}
+	f.Evidence = l.evidence(p)
+	l.Introduce(&f)
 	if l.Owner == nil {
 		f.Missing = append(f.Missing, "the owner of the sockets: the tables were taken without -p or without the right to see it")
 		f.Next = append(f.Next, "ss -tanp state close-wait")
@@ -266,6 +265,5 @@ func report(p *analyze.Pass, l *leak) {
 	if l.grown != nil {
 		f.From, f.To = l.grown.Span(p)
 	}
-	f.Evidence = l.evidence(p)
 	p.Report(f)
 }

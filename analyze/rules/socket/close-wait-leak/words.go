@@ -119,9 +119,6 @@ func (l *leak) evidence(p *analyze.Pass) []analyze.Evidence {
 	if l.grown != nil {
 		out = append(out, l.grown.Cite(p)...)
 	}
-	if l.Likely != nil {
-		out = append(out, analyze.Cite(l.Likely.At, "%s: %s", l.Likely.Process, l.Likely.Link.By))
-	}
 	if pr := l.Process(); pr != nil && len(pr.Rows) > 0 {
 		out = append(out, analyze.Cite(pr.Rows[0].At, "the process"))
 	}

@@ -23,11 +23,7 @@ func report(p *analyze.Pass, l *leak, v verdict) {
 			"'close' on both; in Go, close both connections when one copy returns). Add an idle timeout, and turn SO_KEEPALIVE on so that the kernel notices peers that vanish.",
 	}
 	if l.Owner == nil {
-		if n := l.Naming(); n != "" {
-			f.Detail += "\n\n" + n
-			f.Evidence = append(f.Evidence, analyze.Cite(l.Likely.At, "%s: %s", l.Likely.Process, l.Likely.Link.By))
-			f.Confidence = f.Confidence.Lower()
-		}
+		l.Introduce(&f)
 		f.Missing = append(f.Missing, "the owners of the sockets")
 		f.Next = append(f.Next, "ss -tanpoe > ss_tanpoe.txt")
 	}

@@ -171,6 +171,7 @@ func (s *stuck) unchanged(socks *join.Sockets, k *join.Socket, q int64) bool {
 }
 
 func report(p *analyze.Pass, s *stuck) {
+	s.Name(p)
 	all := append(append(append([]*join.Socket(nil), s.by[window]...), s.by[path]...), s.by[same]...)
 	who := s.Who()
 	peer := s.worst.Remote
@@ -182,8 +183,8 @@ func report(p *analyze.Pass, s *stuck) {
 			tables.Sentence(who), peerName(s), s.bytes, join.Count(len(all), "connection")),
 		Entities: []analyze.Entity{join.Endpoint(s.Host, peer)},
 	}
-	if s.Owner != nil {
-		f.Entities = append(f.Entities, s.Owner.Entity())
+	if pr := s.Process(); pr != nil {
+		f.Entities = append(f.Entities, pr.Entity())
 	}
 	switch s.why {
 	case window:
@@ -214,6 +215,7 @@ func report(p *analyze.Pass, s *stuck) {
 			}
 		}
 	}
+	s.Introduce(&f)
 	p.Report(f)
 }
 

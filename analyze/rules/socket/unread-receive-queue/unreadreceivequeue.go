@@ -159,6 +159,7 @@ func (b *backlog) unchanged(socks *join.Sockets, k *join.Socket, q int64) bool {
 }
 
 func report(p *analyze.Pass, b *backlog, many bool) {
+	b.Name(p)
 	w := b.worst.RowIn(b.table)
 	f := analyze.Finding{
 		Subject:    b.Subject(join.HostsOf(p)),
@@ -201,6 +202,7 @@ func report(p *analyze.Pass, b *backlog, many bool) {
 			f.Detail += fmt.Sprintf(" The sender is %s.", k.Peer.Owner())
 		}
 	}
+	b.Introduce(&f)
 	for _, k := range b.sockets[:min(len(b.sockets), 8)] {
 		f.Entities = append(f.Entities, k.Entity())
 		if k.Peer != nil {
