@@ -58,7 +58,7 @@ var artifactKinds = []artifactKind{
 	{facts: []fact.Kind{"thread"}, sign: "gdb "},
 	{facts: []fact.Kind{"trace"}, sign: "strace "},
 	{facts: []fact.Kind{"socket", "socket_table"}, sign: "ss -tanp"},
-	{facts: []fact.Kind{"flow", "capture", "icmp_error", "dns_failure"}, sign: "tcpdump "},
+	{facts: []fact.Kind{"flow", "capture"}, sign: "tcpdump "},
 	{facts: []fact.Kind{"process_table", "process"}, sign: "ps ax", shown: []fact.Kind{"process_table"}},
 	{facts: []fact.Kind{"audit_event", "audit_trail"}, sign: "audit.log"},
 	{facts: []fact.Kind{"log_event", "log_shape"}, sign: "journalctl -u"},

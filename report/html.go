@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
@@ -54,12 +55,28 @@ type htmlStep struct {
 	Number  int
 	Follows string
 	Alike   []*analyze.Finding
+	// Cited and Contrary are its evidence, each text once in a report.
+	Cited, Contrary []analyze.Evidence
+	Gaps            []string
+}
+
+// once is evidence without texts that were quoted before.
+func (q quotes) once(list []analyze.Evidence) []analyze.Evidence {
+	out := slices.Clone(list)
+	for i, e := range out {
+		if q.again(e) {
+			out[i].Excerpt = ""
+			out[i].Note = strings.TrimSpace(e.Note + " " + quotedAbove)
+		}
+	}
+	return out
 }
 
 func (p htmlPage) Headline() string { return p.Outline.headline() }
 
 func (p htmlPage) Stories() []htmlStory {
 	var out []htmlStory
+	quoted := quotes{}
 	for i, s := range p.Outline.stories {
 		h := htmlStory{Label: "Unexplained", Lead: s.lead, Raised: s.raised}
 		if len(p.Verdict.RootCauses) > 0 {
@@ -69,7 +86,7 @@ func (p htmlPage) Stories() []htmlStory {
 			h.Label = fmt.Sprintf("%s %d", h.Label, i+1)
 		}
 		for _, st := range s.steps {
-			step := htmlStep{Finding: st.Finding, Number: st.number, Alike: st.alike}
+			step := htmlStep{Finding: st.Finding, Number: st.number, Alike: st.alike, Cited: quoted.once(st.Evidence), Contrary: quoted.once(st.Against), Gaps: s.gaps(st)}
 			if len(st.after) > 0 {
 				step.Follows = st.follows() + s.because(st.Finding)
 			}

@@ -25,7 +25,7 @@ const (
 // story first, what else was seen and what could not be judged after it.
 func encodeMarkdown(w io.Writer, r *analyze.Result, opt Options) error {
 	b := bufio.NewWriter(w)
-	m := &markdown{Writer: b, outline: outlined(r, opt.Full), full: opt.Full, allEvents: opt.Full || opt.Events}
+	m := &markdown{Writer: b, quoted: quotes{}, outline: outlined(r, opt.Full), full: opt.Full, allEvents: opt.Full || opt.Events}
 	m.head()
 	for i := range m.stories {
 		m.story(i)
@@ -46,6 +46,7 @@ type markdown struct {
 	*outline
 	full      bool
 	allEvents bool
+	quoted    quotes
 }
 
 func (m *markdown) p(format string, args ...any) { fmt.Fprintf(m, format, args...) }
@@ -199,8 +200,12 @@ func (m *markdown) citations(list []analyze.Evidence, limit int) {
 		if !e.Time.IsZero() {
 			m.p(" (%s UTC%s)", clock(e.Time), prefixed(", ", doubt(e.Basis, e.Uncertainty)))
 		}
+		again := m.quoted.again(e)
+		if again {
+			m.p(" %s", quotedAbove)
+		}
 		m.p("\n")
-		if e.Excerpt != "" {
+		if e.Excerpt != "" && !again {
 			m.p("\n%s", mdFence("text", "  ", m.excerpt(e.Excerpt)))
 			if i < len(list)-1 {
 				m.p("\n")
@@ -267,7 +272,7 @@ func (m *markdown) against(s story) {
 }
 
 func (m *markdown) missing(s story) {
-	m.bullets("What is missing", s, func(st step) []string { return st.Missing })
+	m.bullets("What is missing", s, s.gaps)
 }
 
 func (m *markdown) fix(s story) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -342,5 +343,30 @@ func TestWantedInEveryForm(t *testing.T) {
 			assert.Contains(t, out, "audit log", format)
 			assert.Equal(t, format != "text" || full, strings.Contains(out, "cp audit.log ."), format)
 		}
+	}
+}
+
+// TestATextIsQuotedOnce: steps of one story often cite the same line; its text stands
+// with the first, and what a confirmed cause explains lacks nothing.
+func TestATextIsQuotedOnce(t *testing.T) {
+	r := sample()
+	lead := r.Finding(r.Verdict.RootCauses[0])
+	i := slices.IndexFunc(r.Findings, func(f *analyze.Finding) bool { return slices.Contains(f.Causes, lead.ID) })
+	require.GreaterOrEqual(t, i, 0)
+	step := r.Findings[i]
+	step.Evidence = append([]analyze.Evidence{lineOf("shared.log", 7, "as seen here", "the only text of it")}, step.Evidence...)
+	lead.Evidence = append([]analyze.Evidence{lineOf("shared.log", 7, "as seen there", "the only text of it")}, lead.Evidence...)
+	step.Missing = []string{"a second table"}
+	lead.Confidence = analyze.Likely
+	for _, format := range []string{"md", "html", "text"} {
+		out := encode(t, format, r, Options{})
+		assert.Equal(t, 1, strings.Count(out, "the only text of it"), format)
+		assert.Equal(t, 1, strings.Count(out, quotedAbove), format)
+		assert.Contains(t, out, "as seen here", format)
+		assert.Contains(t, out, "a second table", format)
+	}
+	lead.Confidence = analyze.Confirmed
+	for _, format := range []string{"md", "html", "text"} {
+		assert.NotContains(t, encode(t, format, r, Options{}), "a second table", format)
 	}
 }

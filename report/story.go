@@ -52,6 +52,40 @@ func (st step) follows() string {
 	return b.String()
 }
 
+// quotes are the places whose text a report has shown: steps of one story often cite
+// the same line, and reading it again tells nothing.
+type quotes map[fact.Ref]bool
+
+// again reports whether the text of a place was shown before, and notes that it is
+// shown now. The same place with another extent has another text.
+func (q quotes) again(e analyze.Evidence) bool {
+	at := e.Ref
+	if e.Excerpt == "" {
+		return false
+	}
+	at.Len = len(e.Excerpt)
+	seen := q[at]
+	q[at] = true
+	return seen
+}
+
+// quotedAbove stands in place of a text that was shown before.
+const quotedAbove = "(quoted above)"
+
+// gaps are what a step lacks that is worth telling: what a confirmed cause explains
+// needs no more.
+func (s story) gaps(st step) []string {
+	if st.number > 1 && s.settled() {
+		return nil
+	}
+	return st.Missing
+}
+
+// settled reports whether nothing more is needed to be sure of the story.
+func (s story) settled() bool {
+	return s.lead.Role == analyze.RootCause && s.lead.Confidence == analyze.Confirmed
+}
+
 // alikeShown is how many findings of one rule with equal causes are told as steps
 // of their own.
 const alikeShown = 3
@@ -233,7 +267,7 @@ func (o *outline) commands() []command {
 	}
 	for _, s := range o.stories {
 		for i, st := range s.steps {
-			if i > 0 && s.lead.Role == analyze.RootCause && s.lead.Confidence == analyze.Confirmed {
+			if i > 0 && s.settled() {
 				break // what it explains needs no more
 			}
 			add(reason(st.Finding), st.Next)

@@ -14,7 +14,7 @@ import (
 // to do, then counts. What it leaves out is in the other formats.
 func encodeTerminal(w io.Writer, r *analyze.Result, opt Options) error {
 	b := bufio.NewWriter(w)
-	t := &terminal{Writer: b, outline: outlined(r, opt.Full), opt: opt, width: opt.Width}
+	t := &terminal{Writer: b, outline: outlined(r, opt.Full), opt: opt, width: opt.Width, quoted: quotes{}}
 	if t.width == 0 {
 		t.width = 80
 	}
@@ -34,8 +34,9 @@ func encodeTerminal(w io.Writer, r *analyze.Result, opt Options) error {
 type terminal struct {
 	*bufio.Writer
 	*outline
-	opt   Options
-	width int
+	opt    Options
+	width  int
+	quoted quotes
 }
 
 // ANSI attributes, used only when Options.Color is set.
@@ -177,7 +178,7 @@ func (t *terminal) step(s story, st step) {
 		t.p("    %s\n", t.paint(yellow, "against:"))
 		t.citations(st.Against, evidenceOfStep)
 	}
-	for _, m := range st.Missing {
+	for _, m := range s.gaps(st) {
 		t.bullet("    ", "missing: ", m)
 	}
 }
@@ -190,9 +191,13 @@ func (t *terminal) citations(list []analyze.Evidence, limit int) {
 		if note := e.Note; note != "" {
 			t.p("  %s", t.wrapped(note, "      ", 4+len(where)+2))
 		}
+		again := t.quoted.again(e)
+		if again {
+			t.p(" %s", t.paint(dim, quotedAbove))
+		}
 		t.p("\n")
 		all := lines(e.Excerpt)
-		if e.Excerpt == "" {
+		if e.Excerpt == "" || again {
 			continue
 		}
 		k := t.most(len(all), 3)

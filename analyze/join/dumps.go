@@ -213,7 +213,7 @@ func (m *dumpMatcher) judge(pr *Process, id fact.ID, files map[string]bool, acce
 	}
 	if listeners > 0 && listeners == accepts {
 		c.score += weightListen
-		c.by = append(c.by, fmt.Sprintf("it has %d listeners, the dump %d accept loops", listeners, accepts))
+		c.by = append(c.by, fmt.Sprintf("it has %s, the dump %s", Count(listeners, "listener"), Count(accepts, "accept loop")))
 	}
 	slices.Sort(c.by)
 	return c, true

@@ -107,7 +107,7 @@ func (e *Episode) tellRows(s *Story) {
 func (e *Episode) followed() string {
 	var parts []string
 	if n := len(e.Also); n > 0 {
-		parts = append(parts, fmt.Sprintf("the sender went on with %d more signal%s (%s)", n, plural(n), e.Also[n-1].Tell()))
+		parts = append(parts, fmt.Sprintf("the sender went on with %s (%s)", Count(n, "more signal"), e.Also[n-1].Tell()))
 	}
 	if n := len(e.Answers); n > 0 {
 		what := make([]string, 0, 3)
@@ -160,7 +160,7 @@ func (e *Episode) tellSurvivors(p *analyze.Pass, c *Clocks, s *Story) {
 			s.Evidence = append(s.Evidence, analyze.Cite(row.At, "left behind: pid %d, now a child of %d", v.PID, row.PPID.V))
 		}
 	}
-	s.Left = fmt.Sprintf("The signal ended only pid %d%s; the tree below it, %s, survived as orphan%s", e.Root.Targets[0].PID, shellWords(e.Root.Targets[0]), pids(e.Survivors), plural(len(e.Survivors)))
+	s.Left = fmt.Sprintf("The signal ended only pid %d%s; the tree below it, %s, survived as %s", e.Root.Targets[0].PID, shellWords(e.Root.Targets[0]), pids(e.Survivors), orphans(len(e.Survivors)))
 	if len(s.Ports) > 0 {
 		s.Left += " and keep" + verb(len(e.Survivors)) + " " + strings.Join(s.Ports, ", ")
 		if l := e.portError(p, c, s); l != nil {
@@ -245,11 +245,11 @@ func pids(list []*Process) string {
 	return "pid " + strings.Join(out, ", ")
 }
 
-func plural(n int) string {
+func orphans(n int) string {
 	if n == 1 {
-		return ""
+		return "an orphan"
 	}
-	return "s"
+	return "orphans"
 }
 
 func verb(n int) string {

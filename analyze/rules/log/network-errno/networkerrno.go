@@ -269,7 +269,7 @@ func explained(c *complaint, f *analyze.Finding, n string) {
 	for i, m := range c.matches {
 		f.Confidence = max(f.Confidence, m.Sure)
 		if i < 3 && m.Timed {
-			f.Evidence = append(f.Evidence, analyze.Evidence{Ref: m.Case.Frame(), Note: fmt.Sprintf("the packet behind line %d", m.Event.At.Line)}.On(m.Case.At(), fact.Epoch, 0))
+			f.Evidence = append(f.Evidence, analyze.Evidence{Ref: m.Case.Frame(), Note: fmt.Sprintf("the packet behind %s", m.Event.At)}.On(m.Case.At(), fact.Epoch, 0))
 		}
 	}
 	frames := map[*wire.Case]bool{}
@@ -287,7 +287,7 @@ func early(c *complaint, f *analyze.Finding, n string) {
 	f.Title = fmt.Sprintf("%s in %s comes from peers that had left already: %s", c.errno, c.log, n)
 	for i, m := range c.matches {
 		if i < 3 {
-			f.Evidence = append(f.Evidence, analyze.Evidence{Ref: m.Case.Frame(), Note: fmt.Sprintf("the packet behind line %d", m.Event.At.Line)}.On(m.Case.At(), fact.Epoch, 0))
+			f.Evidence = append(f.Evidence, analyze.Evidence{Ref: m.Case.Frame(), Note: fmt.Sprintf("the packet behind %s", m.Event.At)}.On(m.Case.At(), fact.Epoch, 0))
 		}
 	}
 	f.Detail = means(c.errno) + " Here the RST came after a FIN: the peer had said that it was done, and did not wait for the rest. That is ordinary."
