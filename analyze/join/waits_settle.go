@@ -28,6 +28,9 @@ func (l *Lock) HeldForWriting() bool {
 // can hold, several goroutines with one and the same stack are no candidates: at
 // most one could be right, so the stack says nothing.
 func (l *Lock) settleHolders() {
+	if l.Recursion != nil && l.Recursion.Copied {
+		return // a lock that nobody else can know
+	}
 	exclusive := !l.RW || l.Writers() == 0
 	for sign := HoldsByLine; sign >= HoldsByType && len(l.Holders) == 0; sign-- {
 		count := map[*Stack]int64{}
@@ -119,7 +122,7 @@ func (d *WaitDump) settleMutual() {
 	calls := d.waitersByFunc()
 	senders := d.senders()
 	for _, l := range d.Locks {
-		if len(l.Holders) > 0 {
+		if len(l.Holders) > 0 || l.Recursion != nil && l.Recursion.Copied {
 			continue
 		}
 		for _, h := range slices.Concat(l.Unlikely, l.behindCall(calls)) {

@@ -31,6 +31,7 @@ func Rule() *analyze.Rule {
 			{Name: "some", Default: 200, Unit: "goroutines", Doc: "so many are one when they are also the share below, or grow"},
 			{Name: "share", Default: 0.5, Unit: "share", Doc: "of all goroutines"},
 			{Name: "growth", Default: 1.2, Unit: "times", Doc: "growth between two dumps that counts"},
+			{Name: "contexts", Default: 50, Unit: "goroutines", Doc: "that package context started for contexts nobody has cancelled"},
 			{Name: "baseline", Default: 3, Unit: "times", Doc: "as many as the healthy bundle has from the same place"},
 		},
 		ExplainedBy: []analyze.Mechanism{
@@ -45,6 +46,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 		for _, c := range crowds(d) {
 			judge(p, d, c)
 		}
+		contexts(p, d)
 	}
 	return nil
 }

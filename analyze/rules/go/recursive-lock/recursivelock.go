@@ -66,7 +66,7 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 			tables.Sentence(s.Label(r.G)), d.In(), s.At(s.Site), l.Name(), s.Func(r.Outer), blocked(join.BlockedBy(group)))
 		f.Against = append(f.Against, w.Stack.Cite(w.G, w.Stack.Site, "%s waits for it as well, in %s: if %s only calls %s in a loop, a path that returned between Lock and Unlock leaked the lock, perhaps in %s",
 			w.Stack.Label(w.G), w.Stack.At(w.Stack.Site), s.Func(r.Outer), s.Func(s.Site), w.Stack.Func(w.Stack.Top())))
-	case r.Sign == join.HoldsByType || d.Grouped:
+	case r.Sign == join.HoldsByType || r.Copied || d.Grouped:
 		f.Confidence = analyze.Possible
 	case r.Sign == join.HoldsByLine && l.Persists():
 		f.Confidence = analyze.Confirmed
@@ -81,6 +81,9 @@ func title(d *join.WaitDump, l *join.Lock, group []*join.Lock) string {
 	if l.Once() {
 		return fmt.Sprintf("%s waits for ever in %s for the %s that it is inside of: the function that the Once runs asks for it again%s", who, s.At(s.Site), l.Name(), join.MoreLocks(group))
 	}
+	if r.Copied {
+		return fmt.Sprintf("%s waits for ever in %s for a copy of a lock: the caller %s seems to hold the %s, and the method has a copy of the object for receiver%s", who, s.At(s.Site), s.Func(r.Outer), l.Kind(), join.MoreLocks(group))
+	}
 	return fmt.Sprintf("%s locks the %s twice: %s seems to hold it and calls %s, which waits for it for ever%s", who, l.Name(), s.Func(r.Outer), s.At(s.Site), join.MoreLocks(group))
 }
 
@@ -91,6 +94,8 @@ func detail(l *join.Lock, n int64) string {
 	switch {
 	case l.Once():
 		return fmt.Sprintf("A sync.Once holds its lock while its function runs. On one stack, that function, called in %s, comes back to the same call of Do, in %s: %s. %s", s.At(r.Outer), s.At(s.Site), s.Path(), rest)
+	case r.Copied:
+		return fmt.Sprintf("%s has its receiver by value, so that the call in %s copied the object with its lock. If the lock was held then, so is the copy, and nobody has a pointer to the copy that could release it. That it was held is inferred. `go vet` reports such copies. %s", s.Func(s.Site), s.At(r.Outer), rest)
 	case r.Sign == join.HoldsByType:
 		return fmt.Sprintf("Go's locks are not recursive. On one stack, %s, a function of the type that the lock belongs to, calls through %s %s, which waits for the lock (%s). That both mean one object, and that the outer one holds the lock, is inferred: the receivers are not both printed. %s", s.At(r.Outer), s.Path(), s.At(s.Site), l.Trust, rest)
 	}
@@ -103,6 +108,9 @@ func fix(l *join.Lock) string {
 	s := r.Stack
 	if l.Once() {
 		return fmt.Sprintf("Let nothing that the Once runs call %s: hand the value on as an argument, or make it before Do.", s.Func(s.Site))
+	}
+	if r.Copied {
+		return fmt.Sprintf("Give %s a pointer receiver; it must not lock what %s has locked, so split it into one function that locks and one that does not.", s.Func(s.Site), s.Func(r.Outer))
 	}
 	return fmt.Sprintf("Split %s into one function that locks and one that expects the lock to be held, and call the latter from %s.", s.Func(s.Site), s.Func(r.Outer))
 }

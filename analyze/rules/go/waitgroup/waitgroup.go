@@ -52,6 +52,15 @@ func judge(p *analyze.Pass, d *join.WaitDump, g *join.Group) {
 	case g.Locked:
 		note("a worker waits for a lock; that lock has its own finding")
 		return
+	case shared(s) && within(s):
+		reportOwnCall(p, d, g)
+		return
+	case shared(s) && slices.ContainsFunc(d.Groups, func(o *join.Group) bool { return shared(o.Stack) && within(o.Stack) }):
+		note("the shared call that it waits for has its own finding")
+		return
+	case shared(s) && s.Count > 1 && g.Live != nil && !g.Live.Kind.Lock() && g.Live.Kind != join.Running:
+		reportShared(p, d, g)
+		return
 	case g.Live != nil:
 		note("a worker is " + g.Live.Kind.String() + " in " + g.Live.At(g.Live.Top()))
 		return
