@@ -73,7 +73,9 @@ import (
 //	cut N              the file lacks its last N bytes
 //	flow [udp] [NAME:] A > B [WORD ...]
 //	                   a new flow with new ISNs, also for an address pair used before;
-//	                   words as above (ttl= win= mss= wscale= ts= sack=) and vlan=N
+//	                   words as above (ttl= win= mss= wscale= ts= sack=), vlan=N, and
+//	                   nat=NAME: flow NAME behind an address translation, with its
+//	                   ISNs and IP-IDs
 //	set C|S WORD ...   changes win=, ttl= or ipid= of one side from here on
 //	raw HEX            a frame of these bytes
 //	repeat N every=D [at=T]

@@ -58,8 +58,6 @@ func (c *capture) openFlow(words []string) error {
 	// test see ISNs mixed up.
 	f.c = &captureSide{isn: 0x10000000 + uint32(c.opened)*0x10101, win: 501, ttl: 64, ipid: uint16(c.opened * 1000)}
 	f.s = &captureSide{isn: 0x80000000 + uint32(c.opened)*0x10101, win: 501, ttl: 64, ipid: uint16(c.opened*1000 + 30000)}
-	f.c.next, f.s.next = f.c.isn+1, f.s.isn+1
-	f.c.rcv, f.s.rcv = f.s.next, f.c.next
 	var err error
 	if f.c.addr, err = c.address(words[0]); err != nil {
 		return err
@@ -74,10 +72,20 @@ func (c *capture) openFlow(words []string) error {
 		f.mss = 65495
 	}
 	for _, w := range words[3:] {
+		if of, ok := strings.CutPrefix(w, "nat="); ok {
+			other := c.flows[of]
+			if other == nil {
+				return fmt.Errorf("%q: no such flow", w)
+			}
+			f.c.isn, f.c.ipid, f.s.isn, f.s.ipid = other.c.isn, other.c.ipid, other.s.isn, other.s.ipid
+			continue
+		}
 		if err := f.word(w); err != nil {
 			return err
 		}
 	}
+	f.c.next, f.s.next = f.c.isn+1, f.s.isn+1
+	f.c.rcv, f.s.rcv = f.s.next, f.c.next
 	c.flow = f
 	if name != "" {
 		c.flows[name] = f
