@@ -68,6 +68,22 @@ func (m *meter) show(p analyze.Progress) {
 	// the end.
 	bar.UpdateTotal(max(p.Total, p.Done+1))
 	bar.SetValue(p.Done)
+	bar.UpdateMessage(pace(p, time.Since(m.begin)))
+}
+
+// pace is the stage, for reading with its rate and the time that is left. The library
+// would count from when its bar came up.
+func pace(p analyze.Progress, since time.Duration) string {
+	if p.Stage != "read" || p.Done <= 0 || since <= 0 {
+		return p.Stage
+	}
+	rate := float64(p.Done) / since.Seconds()
+	text := fmt.Sprintf("%s at %s/s", p.Stage, progress.FormatBytes(int64(rate)))
+	if p.Total > p.Done {
+		left := time.Duration(float64(p.Total-p.Done) / rate * float64(time.Second))
+		text += fmt.Sprintf(", %v left", max(left.Round(time.Second), time.Second))
+	}
+	return text
 }
 
 func (m *meter) start() {
@@ -75,6 +91,7 @@ func (m *meter) start() {
 	m.writer.SetOutputWriter(m.out)
 	m.writer.SetUpdateFrequency(100 * time.Millisecond)
 	m.writer.SetTrackerLength(30)
+	m.writer.Style().Visibility.Time = false
 	m.ended = make(chan struct{})
 	go func() {
 		defer close(m.ended)
