@@ -63,7 +63,7 @@ func buildEpisodes(p *analyze.Pass) []*Episode {
 	latest := map[who]*Episode{}
 	asked := map[who][]*Kill{} // what masters ask of their own workers
 	for _, k := range s.All {
-		if k.Trigger != nil || !k.Deadly() || k.Relation == ToSelf || k.hitsTool() {
+		if k.Trigger != nil || !k.Deadly() && !k.deadlyUnhandled() || k.Relation == ToSelf || k.hitsTool() {
 			continue
 		}
 		me := who{k.Host, k.Sender.PID}
@@ -84,7 +84,31 @@ func buildEpisodes(p *analyze.Pass) []*Episode {
 	for _, e := range out {
 		e.fill(b)
 	}
-	return out
+	return slices.DeleteFunc(out, func(e *Episode) bool { return !e.Root.Deadly() && !e.unhandled(s) })
+}
+
+// deadlyUnhandled reports whether the signal is one that daemons handle, to reload
+// or to open their logs anew, but that ends a process without a handler. A master
+// and its workers agree on what they send each other.
+func (k *Kill) deadlyUnhandled() bool {
+	switch k.Signal {
+	case "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGPIPE", "SIGVTALRM", "SIGPROF":
+		return k.Role != RoleManager
+	}
+	return false
+}
+
+// unhandled reports whether such a signal ended its target: it is gone from a later
+// process table, nothing runs its command again, and no deadly signal hit it.
+func (e *Episode) unhandled(s *Signals) bool {
+	for _, t := range e.Root.Targets {
+		other := slices.ContainsFunc(s.All, func(k *Kill) bool { return k.Host == e.Root.Host && k.Deadly() && k.Hits(t.PID) })
+		again := slices.ContainsFunc(e.Replaced, func(r *Process) bool { return r.Command == t.Command })
+		if slices.Contains(e.Gone, t) && !other && !again {
+			return true
+		}
+	}
+	return false
 }
 
 // harsh reports whether the signal leaves its target no time to finish.
@@ -236,6 +260,9 @@ func (e *Episode) later(b *fates) {
 	inAfter := func(p *Process) *fact.Process {
 		for _, r := range p.Rows {
 			if r.At.Artifact == after.At.Artifact && r.At.Line >= after.At.Line {
+				if r.Defunct || strings.HasPrefix(r.State, "Z") {
+					return nil // it ended, and nobody has collected it yet
+				}
 				return r
 			}
 		}

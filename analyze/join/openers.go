@@ -103,7 +103,7 @@ func CalledLike(pr *Process, id fact.ID) bool {
 	for _, w := range strings.Fields(pr.Command) {
 		base := path.Base(w)
 		name, _, _ := strings.Cut(base, ".")
-		if name == stem {
+		if strings.EqualFold(name, stem) {
 			return true
 		}
 	}

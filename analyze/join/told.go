@@ -83,7 +83,7 @@ var (
 	endWords     = regexp.MustCompile(`(?i)\b(?:died|dead|exit|exited|exits|terminated|killed|crashed|stopped)\b`)
 	receiptWords = regexp.MustCompile(`(?i)\b(?:received?|got|gets|caught|catched|handling|on signal|signal received|shutdown requested|interrupted by)\b`)
 	routine      = regexp.MustCompile(`(?i)\b(?:reload(?:ing)?|recycl(?:e|ing)|restart(?:ing)?|rolling|stopping|stop requested|deploy(?:ing|ment)?|upgrad(?:e|ing)|scal(?:e|ing) (?:down|in)|rotat(?:e|ing)|waiting for \S+ to die)\b`)
-	reasoning    = regexp.MustCompile(`(?i)(?:time[d -]?out|unresponsive|not respond|no response|unhealthy|health.?check|liveness|heartbeat|watchdog|stuck|hung|wedged|exceed|over (?:the )?limit|too (?:much|many|high)|out of memory|failed \(?\d)`)
+	reasoning    = regexp.MustCompile(`(?i)(?:timed?[ -]?out|unresponsive|not respond|no response|unhealthy|health.?check|liveness|heartbeat|watchdog|stuck|hung|wedged|g(?:ave|iving|iven) up|took too long|overdue|exceed|over (?:the )?limit|too (?:much|many|high)|out of memory|failed \(?\d)`)
 )
 
 // endingOf reads a line that names a deadly signal or an exit status that stands
@@ -335,7 +335,7 @@ func (c *Clocks) Between(a, b *fact.LogEvent) (d time.Duration, ok bool) {
 // first target that does not only announce the signal is the best; of equal ones
 // the last. It is nil if there is none.
 func (e *Episode) Reason(p *analyze.Pass) *fact.LogEvent {
-	h, c := HostsOf(p), ClocksOf(p)
+	h, c, writers := HostsOf(p), ClocksOf(p), OpenersOf(p)
 	var why *fact.LogEvent
 	best := 0
 	for l := range fact.All[fact.LogEvent](p.Facts) {
@@ -344,7 +344,7 @@ func (e *Episode) Reason(p *analyze.Pass) *fact.LogEvent {
 		if h.Of(l.At) != e.Root.Host || !known || e.Root.At.IsZero() || gap > time.Minute || gap < -off-2*time.Second || !reasoning.MatchString(l.Text) || strings.HasSuffix(l.Text, "?") {
 			continue
 		}
-		if n := e.bears(l); n > 0 && n >= best {
+		if n := e.bears(l, writers); n > 0 && n >= best {
 			why, best = l, n
 		}
 	}
@@ -352,7 +352,11 @@ func (e *Episode) Reason(p *analyze.Pass) *fact.LogEvent {
 }
 
 // bears is how much a line has to do with the episode; 0 is nothing.
-func (e *Episode) bears(l *fact.LogEvent) int {
+func (e *Episode) bears(l *fact.LogEvent, writers *Openers) int {
+	wrote := func(s *Process) bool {
+		w, ok := writers.Writer(l.At.Artifact)
+		return ok && w.Process == s
+	}
 	about := func(list []*Process) bool {
 		return slices.ContainsFunc(list, func(v *Process) bool { return mentions(l, v.PID) && l.PID.Or(0) != int64(v.PID) })
 	}
@@ -360,7 +364,7 @@ func (e *Episode) bears(l *fact.LogEvent) int {
 	switch {
 	case about(e.Root.Targets):
 		n = 3
-	case about(e.Victims), l.PID.Known && l.PID.V == int64(e.Root.Sender.PID), slices.Contains(e.Root.Sender.Logs, l.At.Artifact):
+	case about(e.Victims), l.PID.Known && l.PID.V == int64(e.Root.Sender.PID), slices.Contains(e.Root.Sender.Logs, l.At.Artifact), wrote(e.Root.Sender):
 		n = 1
 	}
 	if n > 0 && !sendWords.MatchString(l.Text) {

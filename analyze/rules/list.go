@@ -35,6 +35,7 @@ import (
 	nodeloopblocked "github.com/culprit-dev/culprit/analyze/rules/node/loop-blocked"
 	nodesilentservice "github.com/culprit-dev/culprit/analyze/rules/node/silent-service"
 	nodethreadpoolstarved "github.com/culprit-dev/culprit/analyze/rules/node/threadpool-starved"
+	processcrash "github.com/culprit-dev/culprit/analyze/rules/process/crash"
 	processcrashsawtooth "github.com/culprit-dev/culprit/analyze/rules/process/crash-sawtooth"
 	processexecmaxbuffer "github.com/culprit-dev/culprit/analyze/rules/process/exec-maxbuffer"
 	processfdlimit "github.com/culprit-dev/culprit/analyze/rules/process/fd-limit"
@@ -118,6 +119,7 @@ func All() []*analyze.Rule {
 		nodeloopblocked.Rule(),
 		nodesilentservice.Rule(),
 		nodethreadpoolstarved.Rule(),
+		processcrash.Rule(),
 		processcrashsawtooth.Rule(),
 		processexecmaxbuffer.Rule(),
 		processfdlimit.Rule(),

@@ -274,7 +274,7 @@ func (m *marks) statusAfter(msg []byte, j int) {
 // verbBefore reports whether "timeout" at i follows a word, as in "rpc callback
 // timeout": a name of a setting stands alone or after an underscore.
 func verbBefore(low []byte, i int) bool {
-	for _, w := range [...]string{"callback ", "request ", "read ", "write ", "connect ", "i/o ", "io ", "rpc ", "gateway ", "lock wait ", "socket ", "query ", "response ", "client ", "handshake ", "dns ", "upstream ", "call ", "probe ", "check "} {
+	for _, w := range [...]string{"callback ", "request ", "read ", "write ", "connect ", "i/o ", "io ", "rpc ", "gateway ", "lock wait ", "socket ", "query ", "response ", "client ", "handshake ", "dns ", "upstream ", "call ", "probe ", "check ", "watchdog "} {
 		if bytes.HasSuffix(low[:i], []byte(w)) {
 			return true
 		}

@@ -120,7 +120,8 @@ func report(p *analyze.Pass, cause *analyze.Finding, e *join.Episode, s join.Sto
 		Subject: top.String() + " and its tree",
 		Title: fmt.Sprintf("One %s, sent by pid %d (%s) to pid %d, took down %d processes of the tree of pid %d (%s)", k.Signal, k.Sender.PID, k.Sender.Name(), k.Targets[0].PID,
 			len(down), top.PID, top.Name()),
-		Severity: analyze.Medium, Confidence: cause.Confidence, From: k.At, To: last(e),
+		// What one signal took down is no worse than the signal.
+		Severity: min(analyze.Medium, cause.Severity), Confidence: cause.Confidence, From: k.At, To: last(e),
 		Evidence: s.Evidence, Entities: s.Entities, Causes: []string{cause.ID},
 		Fix: cause.Fix,
 	}

@@ -24,8 +24,9 @@ func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: "log/resource-errno", Title: "resource error in a log", Doc: doc, Severity: analyze.Medium,
 		Needs: []fact.Kind{"log_event"},
-		Wants: []fact.Kind{"dns_failure"},
+		Wants: []fact.Kind{"dns_failure", "kernel_event", "limit", "process"},
 		Thresholds: []analyze.Threshold{
+			{Name: "failing", Default: 3, Unit: "lines", Doc: "lines about a full disk, a used-up quota or a refused fork that make a service fail"},
 			{Name: "lookups", Default: 3, Unit: "lines", Doc: "failed name lookups of one log that are worth a finding at medium"},
 		},
 		ExplainedBy: []analyze.Mechanism{
@@ -44,6 +45,12 @@ func Rule() *analyze.Rule {
 // resource is what an errno is about.
 type resource struct{ title, means, fix, next string }
 
+// grave are the errors that no other rule finds the cause of: what has run out is
+// the cause, and a program that meets it again and again does its work no more.
+var grave = map[string]string{
+	"ENOSPC": "fs-error", "EDQUOT": "", "EROFS": "fs-error", "EIO": "io-error", "EAGAIN": "fork-failure", "ENOMEM": "alloc-failure",
+}
+
 func resources(errno string) (resource, bool) {
 	r, ok := map[string]resource{
 		"EMFILE":        {"a process has no file descriptor left", "EMFILE: the process has reached its own limit of open files, sockets included.", "Find what keeps descriptors open (a leak, connections without a limit) before raising the limit.", "ls /proc/PID/fd | wc -l; cat /proc/PID/limits"},
@@ -51,6 +58,12 @@ func resources(errno string) (resource, bool) {
 		"EADDRINUSE":    {"an address to listen on is taken", "EADDRINUSE: another socket listens on this address and port already, or a connection in TIME_WAIT holds it and SO_REUSEADDR is not set.", "Find who holds the port and stop it, or start this service elsewhere; fail hard when bind fails.", "ss -ltnp"},
 		"EADDRNOTAVAIL": {"no local port is left for a connection", "EADDRNOTAVAIL on connect: all local ports towards this destination are in use, TIME_WAIT included. On bind: the address is not one of this host.", "Reuse connections (keep-alive, a pool) in place of one for each call; widen net.ipv4.ip_local_port_range only then.", "ss -s; sysctl net.ipv4.ip_local_port_range"},
 		"ENOBUFS":       {"the kernel has no buffer left", "ENOBUFS: the kernel had no memory for the packet or the queue of the interface was full.", "Look at net.ipv4.tcp_mem, the interface's queue and its drops.", "cat /proc/net/sockstat; ip -s link"},
+		"ENOSPC":        {"no space is left on the device", "ENOSPC: the file system has no free block or no free inode; every write to it fails until something is deleted.", "Free space (old logs, deleted files that are still open: lsof +L1), then find what fills it.", "df -h; df -i; du -xh --max-depth=1 /; lsof +L1"},
+		"EDQUOT":        {"the disk quota is used up", "EDQUOT: the user or project has reached its quota, though the device has space.", "Delete what is not needed or raise the quota.", "quota -u USER; repquota -a"},
+		"EROFS":         {"the file system is read-only", "EROFS: the file system is mounted read-only. The kernel remounts it so after an error of the device.", "Look in the kernel log for the error of the device that made it read-only; repair it, then remount.", "mount; dmesg -T > dmesg.txt"},
+		"EIO":           {"a device fails to read or write", "EIO: the device below the file system reported an error.", "Look in the kernel log for the device and replace it.", "dmesg -T > dmesg.txt; smartctl -a DEVICE"},
+		"ENOMEM":        {"memory is refused", "ENOMEM: the kernel refused memory: a limit of address space (ulimit -v), of mappings or of commit is reached.", "Compare the limits of the process with what it uses.", "cat /proc/PID/limits /proc/PID/status; cat /proc/meminfo"},
+		"EAGAIN":        {"no further process or thread may be created", "EAGAIN on fork or thread creation: a limit of the number of processes is reached, of the user (ulimit -u) or of the cgroup (pids.max). Threads and zombies count as processes.", "Find what keeps so many processes or threads alive, or does not collect the dead ones, before raising the limit.", "cat /proc/PID/limits; ps -eLf | wc -l; cat /sys/fs/cgroup/pids.max"},
 		"ENOTFOUND":     {"a name cannot be resolved", "ENOTFOUND: the resolver answered that the name does not exist.", "Check the name, the search domains and the resolver's answer.", "getent hosts NAME; cat /etc/resolv.conf"},
 		"EAI_AGAIN":     {"the resolver does not answer", "EAI_AGAIN: no name server answered in time.", "Check the name servers and the way to them.", "getent hosts NAME; cat /etc/resolv.conf"},
 	}[errno]
@@ -69,7 +82,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 	by := map[string]*trouble{}
 	var list []*trouble
 	for e := range fact.All[fact.LogEvent](p.Facts) {
-		if _, ok := resources(e.Errno); !ok {
+		if _, ok := resources(e.Errno); !ok || aside(e) {
 			continue
 		}
 		k := string(e.At.Artifact) + "|" + e.Errno
@@ -84,6 +97,20 @@ func run(_ context.Context, p *analyze.Pass) error {
 		report(p, t)
 	}
 	return nil
+}
+
+// aside reports whether an errno says something else than that a resource has run
+// out: EAGAIN is an ordinary answer of a read, and Node says ENOBUFS for a child's
+// output beyond maxBuffer.
+func aside(e *fact.LogEvent) bool {
+	low := strings.ToLower(e.Text)
+	switch e.Errno {
+	case "EAGAIN":
+		return !slices.ContainsFunc([]string{"fork", "spawn", "clone", "thread", "exec"}, func(w string) bool { return strings.Contains(low, w) })
+	case "ENOBUFS":
+		return strings.Contains(low, "spawnsync")
+	}
+	return false
 }
 
 func report(p *analyze.Pass, t *trouble) {
@@ -111,6 +138,15 @@ func report(p *analyze.Pass, t *trouble) {
 	if last != first {
 		f.Evidence = append(f.Evidence, clocks.Date(analyze.Cite(last.At, "the last: %s", last.Text), last.Time))
 	}
+	if event, ok := grave[t.errno]; ok {
+		if float64(t.lines) >= p.Threshold("failing") {
+			f.Severity = analyze.High
+		}
+		if ev := witness(p, t, host, event); ev != nil {
+			f.Confidence = analyze.Confirmed
+			f.Evidence = append(f.Evidence, ev...)
+		}
+	}
 	if e := recovered(p, t); e != nil {
 		f.Severity = analyze.Low
 		f.Against = append(f.Against, clocks.Date(analyze.Cite(e.At, "it listens after all: %s", e.Text), e.Time))
@@ -132,6 +168,24 @@ func report(p *analyze.Pass, t *trouble) {
 	p.Note("%s: %d lines with %s", t.log, t.lines, t.errno)
 	f.Detail = strings.Join(detail, "\n\n")
 	p.Report(f)
+}
+
+// witness is what the kernel and the limits of the writer say of the same error.
+func witness(p *analyze.Pass, t *trouble, host, event string) (ev []analyze.Evidence) {
+	h, clocks := join.HostsOf(p), join.ClocksOf(p)
+	for e := range fact.All[fact.KernelEvent](p.Facts) {
+		if h.Of(e.At) == host && event != "" && (e.Event == event || event == "fs-error" && e.Event == "io-error") && len(ev) < 3 {
+			ev = append(ev, clocks.Date(analyze.Cite(e.At, "the kernel says: %s", e.Text), clocks.Kernel(e)))
+		}
+	}
+	limit := map[string]string{"EAGAIN": "Max processes", "ENOMEM": "Max address space"}[t.errno]
+	for l := range fact.All[fact.Limit](p.Facts) {
+		mine := slices.ContainsFunc(t.events, func(e *fact.LogEvent) bool { return e.PID.Known && int(e.PID.V) == l.PID })
+		if mine && l.Name == limit && l.Soft.Known && h.Of(l.At) == host {
+			ev = append(ev, analyze.Cite(l.At, "%s of pid %d: %d", l.Name, l.PID, l.Soft.V))
+		}
+	}
+	return ev
 }
 
 func orNone(rcode string) string {

@@ -176,7 +176,8 @@ func (ev *evidence) exec(c *fact.SourceCall) {
 func (ev *evidence) message(p *analyze.Pass, e *join.Episode) {
 	h := join.HostsOf(p)
 	for l := range fact.All[fact.LogEvent](p.Facts) {
-		if h.Of(l.At) == e.Root.Host && (strings.Contains(l.Text, "STDIO_MAXBUFFER") || strings.Contains(l.Text, "maxBuffer length exceeded") || strings.Contains(l.Text, "maxBuffer exceeded")) {
+		if h.Of(l.At) == e.Root.Host && (strings.Contains(l.Text, "STDIO_MAXBUFFER") || strings.Contains(l.Text, "maxBuffer length exceeded") || strings.Contains(l.Text, "maxBuffer exceeded") ||
+			l.Errno == "ENOBUFS" && strings.Contains(l.Text, "spawnSync")) {
 			ev.cites = append(ev.cites, join.CiteLog(join.ClocksOf(p), l, "Node reports the limit itself"))
 			ev.says = append(ev.says, fmt.Sprintf("Node reports it itself in %s", l.At))
 			ev.decided, ev.other = true, ""

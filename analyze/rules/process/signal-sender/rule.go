@@ -96,6 +96,9 @@ func report(p *analyze.Pass, e *join.Episode) {
 		f.Evidence = append(f.Evidence, join.CiteLog(join.ClocksOf(p), why, "why it was sent: %s", short(why.Text)))
 		f.Title += fmt.Sprintf(": %q", short(why.Text))
 		f.Fix = "Find why it came to that before the sender acted; then judge whether its limit is right."
+		if slices.Contains(why.Signs, fact.SignTimeout) && (k.Relation == join.ToChild || k.Relation == join.ToDescendant) {
+			f.Severity, f.Confidence = analyze.High, analyze.Confirmed // a timeout that fires is a failure
+		}
 		detail = append(detail, fmt.Sprintf("%s says why, at the time of the signal: %s", why.At.Artifact, short(why.Text)))
 	} else if own(e) || k.Role == join.RoleManager {
 		// Parents end their children all day long; only what is left broken counts.

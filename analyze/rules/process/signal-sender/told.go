@@ -106,6 +106,15 @@ func reportTold(p *analyze.Pass, story []*join.Told) {
 			f.Entities = append(f.Entities, o.Victim.Entity())
 		}
 	}
+	for _, rule := range narrower {
+		for _, cause := range p.Findings(rule) {
+			if slices.ContainsFunc(cause.Evidence, func(e analyze.Evidence) bool {
+				return slices.ContainsFunc(f.Evidence, func(own analyze.Evidence) bool { return own.Ref == e.Ref })
+			}) {
+				f.Causes = append(f.Causes, cause.ID) // it tells the same end, and why
+			}
+		}
+	}
 	p.Report(f)
 }
 

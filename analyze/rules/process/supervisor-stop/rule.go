@@ -235,7 +235,10 @@ func statements(p *analyze.Pass, told map[fact.Ref]bool) {
 		if !ok || !manager(l) {
 			continue
 		}
-		unit := unitOf(l.Text)
+		end, unit := endAfter(p, l), unitOf(l.Text)
+		if end != nil && !strings.Contains(l.Text, unit+":") {
+			unit = unitOf(end.Text)
+		}
 		key := h.Of(l.At) + "\x00" + unit + "\x00" + said.why
 		if seen[key] {
 			continue
@@ -253,6 +256,10 @@ func statements(p *analyze.Pass, told map[fact.Ref]bool) {
 		if at, _, ok := c.UTC(l.At.Artifact, l.Time); ok {
 			f.From, f.To = at, at
 		}
+		if end != nil {
+			f.Severity = analyze.High
+			f.Evidence = append(f.Evidence, join.CiteLog(c, end, "the end that follows: %s", end.Text))
+		}
 		ps := join.ProcessesOf(p)
 		for _, pid := range l.PIDs {
 			if pr := ps.Get(h.Of(l.At), pid); pr != nil {
@@ -263,6 +270,25 @@ func statements(p *analyze.Pass, told map[fact.Ref]bool) {
 			p.Report(f)
 		}
 	}
+}
+
+// endAfter is the line of the same log that states the end of what a statement is
+// about, nil if none does.
+func endAfter(p *analyze.Pass, said *fact.LogEvent) *fact.LogEvent {
+	const within = 2 * time.Minute
+	unit := unitOf(said.Text)
+	for l := range fact.All[fact.LogEvent](p.Facts) {
+		if l.At.Artifact != said.At.Artifact || l.At.Line <= said.At.Line || !slices.Contains(l.Signs, fact.SignStop) || l.Signal == "" {
+			continue
+		}
+		if gap, ok := join.ClocksOf(p).Between(said, l); !ok || gap > within {
+			return nil
+		}
+		if named := strings.HasSuffix(unit, ".service") || strings.HasSuffix(unit, ".scope"); !named || strings.Contains(l.Text, unit) {
+			return l
+		}
+	}
+	return nil
 }
 
 // manager reports whether a log line is a process manager's.

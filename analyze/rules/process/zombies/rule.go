@@ -39,6 +39,8 @@ type brood struct {
 	host   string
 	parent int64
 	rows   []*fact.Process // of the table with most of them
+	tables []fact.ID       // that show some
+	fewer  []*fact.Process // of an earlier table, from which they became more
 	lasted []*fact.Process // seen in an earlier table too
 	old    []*fact.Process // by their own elapsed time
 }
@@ -70,6 +72,9 @@ func collect(p *analyze.Pass) []*brood {
 			all = append(all, b)
 		}
 		table := key + "\x00" + string(r.At.Artifact)
+		if counts[table] == nil {
+			b.tables = append(b.tables, r.At.Artifact)
+		}
 		counts[table] = append(counts[table], r)
 		if len(counts[table]) > len(b.rows) {
 			b.rows = counts[table]
@@ -82,6 +87,15 @@ func collect(p *analyze.Pass) []*brood {
 		}
 		if float64(r.EtimeMS.Or(0)) >= old {
 			b.old = append(b.old, r)
+		}
+	}
+	for _, b := range all {
+		most := b.rows[0].At.Artifact
+		for _, id := range b.tables {
+			rows := counts[fmt.Sprintf("%s\x00%d\x00%s", b.host, b.parent, id)]
+			if len(rows) < len(b.rows) && len(rows) > len(b.fewer) && order.Apart(id, most) && order.Compare(id, most) < 0 {
+				b.fewer = rows
+			}
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *brood) int { return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(a.parent, b.parent)) })
@@ -124,6 +138,13 @@ func (b *brood) judge(p *analyze.Pass) {
 	if len(b.lasted) > 0 {
 		f.Confidence = analyze.Confirmed
 		f.Detail += fmt.Sprintf(" %d of them stand in two tables.", len(b.lasted))
+	}
+	if len(b.fewer) > 0 && len(b.lasted) >= len(b.fewer) {
+		// None went, more came: the parent never waits, and the table fills up.
+		f.Severity = analyze.High
+		f.Title += fmt.Sprintf(", %d at first", len(b.fewer))
+		f.Detail += fmt.Sprintf(" They became more, from %d to %d, and none of the first ones went.", len(b.fewer), len(b.rows))
+		f.Evidence = append(f.Evidence, analyze.Cite(b.fewer[0].At, "the first of %d zombies in the earlier table", len(b.fewer)))
 	}
 	for i, r := range slices.Concat(b.rows, b.old) {
 		if i == 4 {
