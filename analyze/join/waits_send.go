@@ -57,8 +57,8 @@ func (k *kinship) sends() []*Send {
 			}
 		}
 	}
-	for _, send := range out {
-		for _, other := range out {
+	for _, send := range out[:min(len(out), maxRelatives)] {
+		for _, other := range out[:min(len(out), maxRelatives)] {
 			if other != send && send.Live == nil && serves(other.Stacks[0], send.Stacks[0]) {
 				send.Behind = other
 			}

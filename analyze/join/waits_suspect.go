@@ -149,7 +149,8 @@ func (k *kinship) otherSide(s *Stack) string {
 		return ""
 	}
 	top := s.Top()
-	for _, o := range k.byOwner[s.Owners[top]] {
+	list := k.byOwner[s.Owners[top]]
+	for _, o := range list[:min(len(list), maxRelatives)] {
 		if at := o.Top(); o.Kind == WaitCond && o.Owners[at] == s.Owners[top] && o.Frames[at].Func != s.Frames[top].Func && sameCond(o, s) {
 			return o.Func(at)
 		}
