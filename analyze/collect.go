@@ -22,6 +22,8 @@ var howTo = map[fact.Kind]struct{ words, command string }{
 	"profile_site":    {"pprof profile", "curl -s 'http://HOST:PORT/debug/pprof/mutex' > mutex.pb.gz"},
 	"thread":          {"thread stacks", "gdb -p PID -batch -ex 'thread apply all bt' > gdb_bt_PID.txt"},
 	"trace":           {"system call trace", "timeout 10 strace -f -tt -T -y -p PID -o strace_PID.txt"},
+	"container":       {"description of containers", "kubectl describe pods -A > describe_pods.txt"},
+	"cluster_event":   {"events of the cluster", "kubectl get events -A --sort-by=.lastTimestamp > events.txt"},
 	"audit_event":     {"audit log", "auditctl -a always,exit -F arch=b64 -S kill,tkill,tgkill,pidfd_send_signal -k kill_signal; cp /var/log/audit/audit.log ."},
 	"audit_trail":     {"audit log", "cp /var/log/audit/audit.log ."},
 	"audit_status":    {"state of the audit system", "(auditctl -l; auditctl -s) > auditctl.txt"},

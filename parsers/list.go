@@ -7,6 +7,7 @@ import (
 	applog "github.com/culprit-dev/culprit/parsers/applog"
 	auditctl "github.com/culprit-dev/culprit/parsers/auditctl"
 	auditd "github.com/culprit-dev/culprit/parsers/auditd"
+	containers "github.com/culprit-dev/culprit/parsers/containers"
 	curl "github.com/culprit-dev/culprit/parsers/curl"
 	gdb "github.com/culprit-dev/culprit/parsers/gdb"
 	goroutine "github.com/culprit-dev/culprit/parsers/goroutine"
@@ -35,6 +36,7 @@ func All() []*analyze.Parser {
 		applog.Parser(),
 		auditctl.Parser(),
 		auditd.Parser(),
+		containers.Parser(),
 		curl.Parser(),
 		gdb.Parser(),
 		goroutine.Parser(),

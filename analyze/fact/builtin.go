@@ -5,7 +5,7 @@ package fact
 // documentation.
 func Builtin() []Fact {
 	return []Fact{
-		Account{}, AuditEvent{}, AuditStatus{}, AuditTrail{}, Baseline{}, Capture{}, CommandRun{}, Counter{}, DNSFailure{}, Deviation{}, Dump{},
+		Account{}, AuditEvent{}, AuditStatus{}, AuditTrail{}, Baseline{}, Capture{}, ClusterEvent{}, CommandRun{}, Container{}, Counter{}, DNSFailure{}, Deviation{}, Dump{},
 		Expected{}, Flow{}, Goroutine{}, GoroutineGroup{}, HostInfo{}, ICMPError{}, KernelEvent{}, Limit{},
 		Log{}, LogEvent{}, LogShape{}, Metric{}, OpenFile{}, Process{}, ProcessTable{}, Profile{},
 		ProfileSite{}, Socket{}, SocketTable{}, SourceCall{}, Thread{}, Trace{},

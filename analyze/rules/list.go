@@ -35,6 +35,7 @@ import (
 	nodeloopblocked "github.com/culprit-dev/culprit/analyze/rules/node/loop-blocked"
 	nodesilentservice "github.com/culprit-dev/culprit/analyze/rules/node/silent-service"
 	nodethreadpoolstarved "github.com/culprit-dev/culprit/analyze/rules/node/threadpool-starved"
+	processcontainerrestart "github.com/culprit-dev/culprit/analyze/rules/process/container-restart"
 	processcrash "github.com/culprit-dev/culprit/analyze/rules/process/crash"
 	processcrashsawtooth "github.com/culprit-dev/culprit/analyze/rules/process/crash-sawtooth"
 	processexecmaxbuffer "github.com/culprit-dev/culprit/analyze/rules/process/exec-maxbuffer"
@@ -119,6 +120,7 @@ func All() []*analyze.Rule {
 		nodeloopblocked.Rule(),
 		nodesilentservice.Rule(),
 		nodethreadpoolstarved.Rule(),
+		processcontainerrestart.Rule(),
 		processcrash.Rule(),
 		processcrashsawtooth.Rule(),
 		processexecmaxbuffer.Rule(),

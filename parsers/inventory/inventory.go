@@ -13,6 +13,7 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/parsers/internal/tree"
 )
 
 // Parser reads inventories.
@@ -116,21 +117,21 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 		out.Partial()
 		out.Note("only the first %d MiB were read", maxSize>>20)
 	}
-	w := &walker{out: out, lines: newLineIndex(src, in.ID())}
+	w := &walker{out: out, lines: tree.NewLines(src, in.ID())}
 	trimmed := bytes.TrimSpace(src)
-	tree, terr := (*node)(nil), error(nil)
+	root, terr := (*tree.Node)(nil), error(nil)
 	switch {
 	case len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '['):
-		tree, terr = parseJSON(src)
+		root, terr = tree.JSON(src)
 		if terr != nil && trimmed[0] == '[' {
-			tree, terr = nil, nil // "[group]" of an INI file
+			root, terr = nil, nil // "[group]" of an INI file
 		}
 	default:
 		// The library counts CRLF as two lines.
-		tree, terr = parseYAML(bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n")))
+		root, terr = tree.YAML(bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n")))
 	}
-	if tree != nil && tree.kind != scalar {
-		w.walk(tree, place{})
+	if root != nil && root.Kind != tree.Scalar {
+		w.walk(root, place{})
 	}
 	if w.found == 0 {
 		w.plain(src)

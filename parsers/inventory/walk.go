@@ -8,12 +8,13 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/parsers/internal/tree"
 )
 
 // walker turns the tree into expectations.
 type walker struct {
 	out   *analyze.Sink
-	lines *lineIndex
+	lines *tree.Lines
 	found int
 }
 
@@ -70,57 +71,67 @@ func retired(s string) bool {
 	return false
 }
 
-func (w *walker) walk(n *node, at place) {
-	switch n.kind {
-	case scalar:
+func (w *walker) walk(n *tree.Node, at place) {
+	switch n.Kind {
+	case tree.Scalar:
 		w.value(n, at)
-	case list:
-		for i, item := range n.items {
+	case tree.List:
+		for i, item := range n.Items {
 			in := at
 			in.path, in.address = fmt.Sprintf("%s[%d]", at.path, i), false
 			w.walk(item, in)
 		}
-	case mapping:
+	case tree.Mapping:
 		name := ""
 		for _, k := range [...]string{"name", "hostname", "id", "node", "host", "instance"} {
-			if v := n.get(k); v != "" && name == "" && len(addresses(v)) == 0 {
+			if v := n.Get(k); v != "" && name == "" && len(addresses(v)) == 0 {
 				name = v
 			}
 		}
 		gone := at.retired
 		for _, k := range [...]string{"status", "state", "lifecycle", "phase"} {
-			gone = gone || retired(n.get(k))
+			gone = gone || retired(n.Get(k))
 		}
-		gone = gone || n.get("enabled") == "false" || n.get("active") == "false"
-		for i, k := range n.keys {
-			in := place{path: k, key: k, name: name, retired: gone || retired(k), address: n.hasAddress()}
+		gone = gone || n.Get("enabled") == "false" || n.Get("active") == "false"
+		for i, k := range n.Keys {
+			in := place{path: k, key: k, name: name, retired: gone || retired(k), address: hasAddress(n)}
 			if at.path != "" {
 				in.path = at.path + "." + k
 			}
-			if name == "" && n.items[i].kind != scalar {
+			if name == "" && n.Items[i].Kind != tree.Scalar {
 				in.name = k
 			} else if name == "" {
 				in.name = at.name
 			}
 			// "10.40.0.11: {name: push-01}" has the address for its key.
 			if _, ok := peerValue(k); ok {
-				w.peer(k, n.items[i].line, in)
+				w.peer(k, n.Items[i].Line, in)
 			}
-			w.walk(n.items[i], in)
+			w.walk(n.Items[i], in)
 		}
 	}
 }
 
+// hasAddress reports whether one of the values of a mapping holds an address.
+func hasAddress(n *tree.Node) bool {
+	for i, k := range n.Keys {
+		if len(addresses(k)) > 0 || n.Items[i].Kind == tree.Scalar && len(addresses(n.Items[i].Text)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // value makes an expectation of a scalar: an address is a peer, a version a
 // version, and a few other words are settings that logs repeat.
-func (w *walker) value(n *node, at place) {
-	text := strings.TrimSpace(n.text)
+func (w *walker) value(n *tree.Node, at place) {
+	text := strings.TrimSpace(n.Text)
 	if text == "" {
 		return
 	}
 	if list := addresses(text); len(list) > 0 {
 		for _, a := range list {
-			w.peer(a, n.line, at)
+			w.peer(a, n.Line, at)
 		}
 		return
 	}
@@ -138,16 +149,16 @@ func (w *walker) value(n *node, at place) {
 	}
 	if what == "" && at.namesMember() && isHostName(text) {
 		// A member that is listed by name only; logs may tell its address.
-		w.peer(text, n.line, place{path: at.path, name: text, retired: at.retired})
+		w.peer(text, n.Line, place{path: at.path, name: text, retired: at.retired})
 		return
 	}
 	if what != "" {
-		w.emit(fact.Expected{At: w.lines.ref(n.line), What: what, Name: at.key, Value: text, Path: at.path})
+		w.emit(fact.Expected{At: w.lines.Ref(n.Line), What: what, Name: at.key, Value: text, Path: at.path})
 	}
 }
 
 func (w *walker) peer(value string, line int, at place) {
-	e := fact.Expected{At: w.lines.ref(line), What: "peer", Name: at.name, Value: value, Path: at.path}
+	e := fact.Expected{At: w.lines.Ref(line), What: "peer", Name: at.name, Value: value, Path: at.path}
 	if e.Name == "" {
 		e.Name = at.key
 	}

@@ -1,4 +1,5 @@
-package inventory
+// Package tree reads YAML and JSON into trees whose values know their lines.
+package tree
 
 import (
 	"bytes"
@@ -6,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
@@ -13,42 +15,64 @@ import (
 	"github.com/culprit-dev/culprit/analyze/fact"
 )
 
-// kind is what a node is.
-type kind int
+// Kind is what a node is.
+type Kind int
 
+// The kinds.
 const (
-	scalar kind = iota
-	mapping
-	list
+	Scalar Kind = iota
+	Mapping
+	List
 )
 
-// node is a value of YAML or JSON with the line where it stands.
-type node struct {
-	kind  kind
-	text  string   // of a scalar
-	keys  []string // of a mapping, in order
-	items []*node  // values of a mapping, or items of a list
-	line  int
+// Node is a value of YAML or JSON with the line where it stands.
+type Node struct {
+	Kind  Kind
+	Text  string   // of a scalar
+	Keys  []string // of a mapping, in order
+	Items []*Node  // values of a mapping, or items of a list
+	Line  int
 }
 
-// get is the text of a key of a mapping, "" if it has none.
-func (n *node) get(key string) string {
-	for i, k := range n.keys {
-		if k == key && n.items[i].kind == scalar {
-			return n.items[i].text
+// Get is the text of a key of a mapping, "" if it has none.
+func (n *Node) Get(key string) string {
+	for i, k := range n.Keys {
+		if k == key && n.Items[i].Kind == Scalar {
+			return n.Items[i].Text
 		}
 	}
 	return ""
 }
 
-// hasAddress reports whether one of the values of a mapping holds an address.
-func (n *node) hasAddress() bool {
-	for i, k := range n.keys {
-		if len(addresses(k)) > 0 || n.items[i].kind == scalar && len(addresses(n.items[i].text)) > 0 {
-			return true
+// At follows keys of mappings. It is nil where one is not there, and so is At of nil.
+func (n *Node) At(path ...string) *Node {
+	for _, key := range path {
+		i := -1
+		if n != nil && n.Kind == Mapping {
+			i = slices.Index(n.Keys, key)
 		}
+		if i < 0 {
+			return nil
+		}
+		n = n.Items[i]
 	}
-	return false
+	return n
+}
+
+// String is the text of a scalar, "" for anything else.
+func (n *Node) String() string {
+	if n == nil || n.Kind != Scalar {
+		return ""
+	}
+	return n.Text
+}
+
+// Elements are the items of a list, none for anything else.
+func (n *Node) Elements() []*Node {
+	if n == nil || n.Kind != List {
+		return nil
+	}
+	return n.Items
 }
 
 // maxDepth bounds nesting.
@@ -56,9 +80,9 @@ const maxDepth = 64
 
 var errDepth = errors.New("nested too deeply")
 
-// parseYAML reads the first document that is a tree. A panic of the library on
+// YAML reads the first document that is a tree. A panic of the library on
 // damaged input is its way to say that it is damaged.
-func parseYAML(src []byte) (n *node, err error) {
+func YAML(src []byte) (n *Node, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			n, err = nil, fmt.Errorf("YAML: %v", v)
@@ -73,62 +97,62 @@ func parseYAML(src []byte) (n *node, err error) {
 			continue
 		}
 		n, err := fromYAML(d.Body, 0)
-		if err != nil || n.kind != scalar {
+		if err != nil || n.Kind != Scalar {
 			return n, err
 		}
 	}
 	return nil, nil
 }
 
-func fromYAML(y ast.Node, depth int) (*node, error) {
+func fromYAML(y ast.Node, depth int) (*Node, error) {
 	if depth > maxDepth {
 		return nil, errDepth
 	}
-	n := &node{}
+	n := &Node{}
 	if t := y.GetToken(); t != nil && t.Position != nil {
-		n.line = t.Position.Line
+		n.Line = t.Position.Line
 	}
 	add := func(key string, v ast.Node) error {
 		item, err := fromYAML(v, depth+1)
 		if err == nil {
-			n.keys, n.items = append(n.keys, key), append(n.items, item)
+			n.Keys, n.Items = append(n.Keys, key), append(n.Items, item)
 		}
 		return err
 	}
 	switch y := y.(type) {
 	case *ast.MappingNode:
-		n.kind = mapping
+		n.Kind = Mapping
 		for _, v := range y.Values {
 			if err := add(keyText(v.Key), v.Value); err != nil {
 				return nil, err
 			}
 		}
 	case *ast.MappingValueNode:
-		n.kind = mapping
+		n.Kind = Mapping
 		return n, add(keyText(y.Key), y.Value)
 	case *ast.SequenceNode:
-		n.kind = list
+		n.Kind = List
 		for _, v := range y.Values {
 			item, err := fromYAML(v, depth+1)
 			if err != nil {
 				return nil, err
 			}
-			n.items = append(n.items, item)
+			n.Items = append(n.Items, item)
 		}
 	case *ast.AnchorNode:
 		return fromYAML(y.Value, depth+1)
 	case *ast.TagNode:
 		return fromYAML(y.Value, depth+1)
 	case *ast.StringNode:
-		n.text = y.Value
+		n.Text = y.Value
 	case *ast.LiteralNode:
 		if y.Value != nil {
-			n.text = y.Value.Value
+			n.Text = y.Value.Value
 		}
 	case nil, *ast.NullNode:
 	default:
 		if t := y.GetToken(); t != nil {
-			n.text = t.Value
+			n.Text = t.Value
 		}
 	}
 	return n, nil
@@ -144,8 +168,8 @@ func keyText(k ast.MapKeyNode) string {
 	return k.GetToken().Value
 }
 
-// parseJSON reads one value, keeping what was read before an error.
-func parseJSON(src []byte) (*node, error) {
+// JSON reads one value, keeping what was read before an error.
+func JSON(src []byte) (*Node, error) {
 	p := &jsonReader{dec: json.NewDecoder(bytes.NewReader(src)), src: src, line: 1}
 	p.dec.UseNumber()
 	return p.value(0)
@@ -168,7 +192,7 @@ func (p *jsonReader) token() (json.Token, error) {
 	return t, err
 }
 
-func (p *jsonReader) value(depth int) (*node, error) {
+func (p *jsonReader) value(depth int) (*Node, error) {
 	if depth > maxDepth {
 		return nil, errDepth
 	}
@@ -176,10 +200,10 @@ func (p *jsonReader) value(depth int) (*node, error) {
 	if err != nil {
 		return nil, noEOF(err)
 	}
-	n := &node{line: p.line}
+	n := &Node{Line: p.line}
 	switch t {
 	case json.Delim('{'):
-		n.kind = mapping
+		n.Kind = Mapping
 		for p.dec.More() {
 			key, err := p.token()
 			if err != nil {
@@ -187,7 +211,7 @@ func (p *jsonReader) value(depth int) (*node, error) {
 			}
 			v, err := p.value(depth + 1)
 			if v != nil {
-				n.keys, n.items = append(n.keys, fmt.Sprint(key)), append(n.items, v)
+				n.Keys, n.Items = append(n.Keys, fmt.Sprint(key)), append(n.Items, v)
 			}
 			if err != nil {
 				return n, err
@@ -196,11 +220,11 @@ func (p *jsonReader) value(depth int) (*node, error) {
 		_, err = p.token()
 		return n, noEOF(err)
 	case json.Delim('['):
-		n.kind = list
+		n.Kind = List
 		for p.dec.More() {
 			v, err := p.value(depth + 1)
 			if v != nil {
-				n.items = append(n.items, v)
+				n.Items = append(n.Items, v)
 			}
 			if err != nil {
 				return n, err
@@ -210,7 +234,7 @@ func (p *jsonReader) value(depth int) (*node, error) {
 		return n, noEOF(err)
 	case nil:
 	default:
-		n.text = fmt.Sprint(t)
+		n.Text = fmt.Sprint(t)
 	}
 	return n, nil
 }
@@ -222,15 +246,15 @@ func noEOF(err error) error {
 	return err
 }
 
-// lineIndex finds lines by number.
-type lineIndex struct {
+// Lines finds lines by number.
+type Lines struct {
 	id     fact.ID
 	src    []byte
 	starts []int
 }
 
-func newLineIndex(src []byte, id fact.ID) *lineIndex {
-	x := &lineIndex{id: id, src: src, starts: []int{0}}
+func NewLines(src []byte, id fact.ID) *Lines {
+	x := &Lines{id: id, src: src, starts: []int{0}}
 	for i, c := range src {
 		if c == '\n' {
 			x.starts = append(x.starts, i+1)
@@ -239,9 +263,9 @@ func newLineIndex(src []byte, id fact.ID) *lineIndex {
 	return x
 }
 
-// ref is the reference to a line, without blanks around it. A number outside the
+// Ref is the reference to a line, without blanks around it. A number outside the
 // file is the first or last line.
-func (x *lineIndex) ref(line int) fact.Ref {
+func (x *Lines) Ref(line int) fact.Ref {
 	line = min(max(line, 1), len(x.starts))
 	from, to := x.starts[line-1], len(x.src)
 	if line < len(x.starts) {
