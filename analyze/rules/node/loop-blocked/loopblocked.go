@@ -97,6 +97,12 @@ func look(p *analyze.Pass, pr *loop.Process) {
 func trace(p *analyze.Pass, pr *loop.Process, tr *loop.Trace, s *sighting) {
 	m := tr.Main
 	if m == nil {
+		// A thread that waits shows the call it waits in; one that only computes shows
+		// nothing while the others of its process do.
+		if len(tr.Threads) > 1 && tr.Threads[0].PID > 0 {
+			s.busy++
+			s.ev = append(s.ev, analyze.Cite(tr.Threads[0].At, "strace of %d threads of pid %d shows no call of its main thread: it computes", len(tr.Threads), pr.PID))
+		}
 		return
 	}
 	pause := time.Duration(p.Threshold("pause") * float64(time.Second))
@@ -184,7 +190,7 @@ func report(p *analyze.Pass, pr *loop.Process, s *sighting, symptoms []string, e
 	case len(symptoms) == 0:
 		f.Severity = analyze.Medium
 	}
-	detail := fmt.Sprintf("A process with an event loop (%s) does everything on one thread. %d of %d stacks show that thread at work instead of waiting for events", pr.Kind(), s.busy, s.busy+s.idle)
+	detail := fmt.Sprintf("A process with an event loop (%s) does everything on one thread. %d of %d samples show that thread at work instead of waiting for events", pr.Kind(), s.busy, s.busy+s.idle)
 	if s.traced {
 		detail += ", and a trace shows a pause in which the loop got no turn"
 	}
