@@ -139,6 +139,8 @@ func heading(words []string) output {
 func titled(s string) output {
 	words := strings.Fields(s)
 	switch {
+	case len(words) == 0: // other blanks
+		return output{}
 	case words[0] == "Ip:" && len(words) == 1:
 		return output{"netstat -s", "netstat -s"}
 	case words[0] == "Total:" && len(words) > 1 && isNumber(words[1]) && (len(words) == 2 || words[2] == "(kernel"):
