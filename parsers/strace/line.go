@@ -36,14 +36,17 @@ func split(line []byte) (l record, ok bool) {
 	if after, found := bytes.CutPrefix(rest, []byte("[pid ")); found {
 		after = bytes.TrimLeft(after, " ")
 		n := digits(after)
-		if n == 0 || n >= len(after) || after[n] != ']' {
+		end := n + comm(after[n:])
+		if n == 0 || end >= len(after) || after[end] != ']' {
 			return l, false
 		}
-		l.pid, rest = atoi(after[:n]), bytes.TrimLeft(after[n+1:], " ")
-	} else if n := digits(rest); n > 0 && n < 8 && n < len(rest) && rest[n] == ' ' {
-		l.pid, rest = atoi(rest[:n]), bytes.TrimLeft(rest[n:], " ")
+		l.pid, rest = atoi(after[:n]), bytes.TrimLeft(after[end+1:], " ")
+	} else if n := digits(rest); n > 0 && n < 8 && n < len(rest) {
+		if end := n + comm(rest[n:]); end < len(rest) && rest[end] == ' ' {
+			l.pid, rest = atoi(rest[:n]), bytes.TrimLeft(rest[end:], " ")
+		}
 	}
-	rest = l.stamp(rest)
+	rest = numbered(l.stamp(rest))
 	switch {
 	case bytes.HasPrefix(rest, []byte("--- ")):
 		l.kind = signal
@@ -72,6 +75,24 @@ func split(line []byte) (l record, ok bool) {
 	}
 	l.name = rest[:n]
 	return l, l.finish(rest[n+1:])
+}
+
+// comm is the length of the name that -Y prints behind a pid: "4668<python3>".
+func comm(b []byte) int {
+	if len(b) == 0 || b[0] != '<' {
+		return 0
+	}
+	return bytes.IndexByte(b[:min(len(b), 20)], '>') + 1
+}
+
+// numbered skips the instruction pointer of -i and the call's number of -n:
+// "[00007f6ccc101c47] brk(NULL)", "[  12] brk(NULL)".
+func numbered(b []byte) []byte {
+	end := bytes.IndexByte(b[:min(len(b), 20)], ']')
+	if end < 2 || b[0] != '[' || len(bytes.Trim(b[1:end], " 0123456789abcdef?")) > 0 {
+		return b
+	}
+	return bytes.TrimLeft(b[end+1:], " ")
 }
 
 // stamp reads the time of -t, -tt, -ttt or -r.

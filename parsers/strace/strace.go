@@ -32,7 +32,7 @@ func sniff(h analyze.Head) analyze.Match {
 		}
 		text = rest
 		line = bytes.TrimRight(line, "\r")
-		if len(line) == 0 {
+		if len(line) == 0 || stackLine(line) {
 			continue
 		}
 		lines++
@@ -51,6 +51,9 @@ func sniff(h analyze.Head) analyze.Match {
 	}
 	return analyze.No
 }
+
+// stackLine reports whether line is of a stack that -k prints below a call.
+func stackLine(line []byte) bool { return bytes.HasPrefix(line, []byte(" > ")) }
 
 // notice reports whether line is one of strace's own messages.
 func notice(line []byte) bool {
@@ -93,7 +96,7 @@ func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
 		}
 		line := lr.Bytes()
 		switch {
-		case len(line) == 0 || line[0] == ' ' && bytes.HasPrefix(line, []byte(" > ")): // a stack of -k
+		case len(line) == 0 || stackLine(line):
 		case notice(line):
 			t.notice(line, lr.Ref())
 		case t.table != nil || summaryHead(line):
