@@ -22,6 +22,10 @@ var errnoNumbers = map[int]string{
 	113: "EHOSTUNREACH", 114: "EALREADY", 115: "EINPROGRESS", 121: "EREMOTEIO", 122: "EDQUOT", 125: "ECANCELED",
 }
 
+// resolverNumbers are the errors of getaddrinfo in glibc, which Python prints as
+// "[Errno -3]".
+var resolverNumbers = map[int]string{2: "ENOTFOUND", 3: "EAI_AGAIN", 4: "EAI_FAIL", 5: "ENOTFOUND"}
+
 // phrase is a fixed wording, found by its first word. rest follows it directly.
 type phrase struct {
 	rest  string

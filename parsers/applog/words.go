@@ -216,13 +216,19 @@ func (m *marks) pidAfter(low []byte, i, n int, w string) {
 	m.pid(atoi(low[j : j+k]))
 }
 
-// errnoAfter reads "errno: -104", "errno=111" and "[Errno 98]".
+// errnoAfter reads "errno: -104", "errno=111" and "[Errno 98]". Python's negative
+// numbers, "[Errno -3]", are the resolver's.
 func (m *marks) errnoAfter(low []byte, j int) {
+	names := errnoNumbers
+	j = min(j, len(low))
+	if bytes.HasSuffix(low[:j], []byte("[errno")) && bytes.HasPrefix(low[j:], []byte(" -")) {
+		names = resolverNumbers
+	}
 	for k := 0; k < 4 && j < len(low) && bytes.IndexByte([]byte(" =:-\"'"), low[j]) >= 0; k++ {
 		j++
 	}
 	if k := digits(low[min(j, len(low)):]); k > 0 && k < 4 {
-		if e := errnoNumbers[atoi(low[j:j+k])]; e != "" {
+		if e := names[atoi(low[j:j+k])]; e != "" {
 			m.signs |= hasErrno
 			if m.errno == "" {
 				m.errno = e

@@ -160,6 +160,9 @@ func report(p *analyze.Pass, t *trouble) {
 		for d := range fact.All[fact.DNSFailure](p.Facts) {
 			if slices.ContainsFunc(t.events, func(e *fact.LogEvent) bool { return strings.Contains(e.Text, d.Name) }) {
 				f.Confidence = analyze.Confirmed
+				if d.RCode == "" && float64(t.lines) >= p.Threshold("lookups") {
+					f.Severity = analyze.High // the packets show that it answers nobody
+				}
 				f.Evidence = append(f.Evidence, analyze.Cite(d.At, "the query for %s to %s: %s", d.Name, d.Server, orNone(d.RCode)).On(d.Time, fact.Epoch, 0))
 				break
 			}
