@@ -153,6 +153,15 @@ func (s *runState) census(cfg *Config) (counts []Count) {
 	return counts
 }
 
+// Against adds to the facts what follows from the baseline of cfg: its counts, and what
+// deviates from them. Without a baseline or a census it adds nothing.
+func (f *Facts) Against(cfg Config) {
+	run := &runState{store: f.Store, manifest: f.Manifest, thresholds: cfg.Thresholds, limits: cfg.Limits.withDefaults()}
+	run.census(&cfg)
+	f.Store = run.store
+	f.Limits = append(f.Limits, run.limitsHit...)
+}
+
 // runState is what the rules of one run share.
 type runState struct {
 	store      *fact.Store

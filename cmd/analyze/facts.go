@@ -26,21 +26,28 @@ func (s *settings) factsCommand() *cobra.Command {
 		Short: "Print what the parsers read, as JSON Lines",
 		Long: `facts prints what the parsers read from a bundle, one fact a line: its kind,
 artifact and line or packet first, then what the source said. Fields that the
-source does not print are left out. No rule is applied.`,
+source does not print are left out. No rule is applied. With --baseline, what was
+counted in the healthy bundle and what deviates from it are facts too, of the kinds
+baseline and deviation.`,
 		Example: `  analyze facts bundle.tar.gz -k socket | jq -r 'select(.state=="CLOSE_WAIT").local'
-  analyze facts push.pcap -k flow -k capture`,
+  analyze facts push.pcap -k flow -k capture
+  analyze facts bundle.tar.gz --baseline healthy.tar.gz -k deviation`,
 		Args: needInput,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return s.facts(cmd.Context(), args, kinds)
 		},
 	}
 	s.inputFlags(cmd)
+	cmd.Flags().StringVar(&s.baseline, "baseline", "", baselineHelp)
 	cmd.Flags().StringSliceVarP(&kinds, "kind", "k", nil, "only facts of this kind (may be repeated)")
 	return cmd
 }
 
 func (s *settings) facts(ctx context.Context, args, kinds []string) (err error) {
 	known := emitted(parsers.All())
+	if s.baseline != "" {
+		known = append(known, "baseline", "deviation")
+	}
 	for _, k := range kinds {
 		if !slices.Contains(known, k) {
 			return fmt.Errorf("no parser reads facts of kind %q; the kinds are: %s", k, strings.Join(known, " "))
@@ -49,6 +56,13 @@ func (s *settings) facts(ctx context.Context, args, kinds []string) (err error) 
 	cfg, err := s.config()
 	if err != nil {
 		return err
+	}
+	healthy, err := s.readBaseline(ctx, &cfg)
+	if err != nil {
+		return err
+	}
+	if healthy != nil {
+		defer func() { err = errors.Join(err, healthy.Close()) }()
 	}
 	b := s.bundle(args, false)
 	defer func() { err = errors.Join(err, b.Close()) }()
@@ -61,6 +75,7 @@ func (s *settings) facts(ctx context.Context, args, kinds []string) (err error) 
 		return err
 	}
 	s.warn(read.Artifacts)
+	read.Against(cfg)
 	for _, k := range read.Store.Kinds() {
 		if len(kinds) > 0 && !slices.Contains(kinds, string(k)) {
 			continue

@@ -18,11 +18,14 @@ import (
 	"github.com/culprit-dev/culprit/analyze/rules"
 )
 
+// baselineHelp describes --baseline.
+const baselineHelp = "healthy bundle of the same system, or its saved JSON report, to judge against"
+
 // ruleFlags are for every command that applies rules.
 func (s *settings) ruleFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.rulesDir, "rules", "", "folder of your own rules (YAML), and of overrides.yaml")
-	f.StringVar(&s.baseline, "baseline", "", "healthy bundle of the same system, or its saved JSON report, to judge against")
+	f.StringVar(&s.baseline, "baseline", "", baselineHelp)
 	f.BoolVar(&s.redact, "redact", false, "replace addresses, names of hosts and users, secrets and e-mail addresses by pseudonyms")
 	f.StringArrayVar(&s.thresholds, "threshold", nil, "change a number, for example socket/close-wait-leak.sockets=200 (may be repeated)")
 }

@@ -162,10 +162,19 @@ func (w *walker) peer(value string, line int, at place) {
 	if e.Name == "" {
 		e.Name = at.key
 	}
-	if at.retired {
+	switch {
+	case at.retired:
 		e.What = "retired"
+	case strings.Contains(strings.ToLower(at.path), "listen") && hasPort(value):
+		e.What = "listener"
 	}
 	w.emit(e)
+}
+
+// hasPort reports whether a value is an address with its port.
+func hasPort(value string) bool {
+	_, err := netip.ParseAddrPort(value)
+	return err == nil
 }
 
 func (w *walker) emit(e fact.Expected) {
