@@ -253,6 +253,7 @@ type Lines struct {
 	starts []int
 }
 
+// NewLines indexes the lines of src, the text of the artifact id.
 func NewLines(src []byte, id fact.ID) *Lines {
 	x := &Lines{id: id, src: src, starts: []int{0}}
 	for i, c := range src {

@@ -137,9 +137,7 @@ func report(p *analyze.Pass, d *death) {
 	}
 	for _, e := range effects {
 		detail = append(detail, "It was missed: "+e.Title+".")
-		for _, x := range e.Evidence[:min(len(e.Evidence), 2)] {
-			f.Evidence = append(f.Evidence, x)
-		}
+		f.Evidence = append(f.Evidence, e.Evidence[:min(len(e.Evidence), 2)]...)
 	}
 	f.Detail = strings.Join(detail, "\n\n")
 	p.Note("%s: %d ends, %d findings of those who missed it", d.name(), n, len(effects))
