@@ -32,6 +32,7 @@ import (
 	incidentstalledconsumer "github.com/culprit-dev/culprit/analyze/rules/incident/stalled-consumer"
 	lognetworkerrno "github.com/culprit-dev/culprit/analyze/rules/log/network-errno"
 	logresourceerrno "github.com/culprit-dev/culprit/analyze/rules/log/resource-errno"
+	logtlsfailure "github.com/culprit-dev/culprit/analyze/rules/log/tls-failure"
 	nodeloopblocked "github.com/culprit-dev/culprit/analyze/rules/node/loop-blocked"
 	nodesilentservice "github.com/culprit-dev/culprit/analyze/rules/node/silent-service"
 	nodethreadpoolstarved "github.com/culprit-dev/culprit/analyze/rules/node/threadpool-starved"
@@ -117,6 +118,7 @@ func All() []*analyze.Rule {
 		incidentstalledconsumer.Rule(),
 		lognetworkerrno.Rule(),
 		logresourceerrno.Rule(),
+		logtlsfailure.Rule(),
 		nodeloopblocked.Rule(),
 		nodesilentservice.Rule(),
 		nodethreadpoolstarved.Rule(),

@@ -28,6 +28,10 @@ func Rule() *analyze.Rule {
 		Thresholds: []analyze.Threshold{
 			{Name: "lines", Default: 3, Unit: "lines", Doc: "unexplained lines of one log that are worth a finding at medium"},
 		},
+		ExplainedBy: []analyze.Mechanism{
+			{Rule: "log/tls-failure", Via: join.KindEndpoint, Why: "a peer that does not accept the certificate ends the connection"},
+			{Rule: "log/tls-failure", Via: join.KindFile, Why: "a peer that does not accept the certificate ends the connection"},
+		},
 		Run: run,
 	}
 }
@@ -222,7 +226,7 @@ func severityOf(p *analyze.Pass, cause string) analyze.Severity {
 // entities are the log's writer and the addresses that the lines name.
 func entities(p *analyze.Pass, c *complaint) []analyze.Entity {
 	host := join.HostsOf(p).Of(c.events[0].At)
-	out := []analyze.Entity{{Kind: "file", Key: string(c.log), Name: string(c.log)}}
+	out := []analyze.Entity{{Kind: join.KindFile, Key: string(c.log), Name: string(c.log)}}
 	for _, pr := range join.ProcessesOf(p).OnHost(host) {
 		if slices.Contains(pr.Logs, c.log) {
 			out = append(out, pr.Entity())

@@ -33,6 +33,7 @@ func Rule() *analyze.Rule {
 			{Rule: "process/operator-kill", Via: join.KindProcess, Why: "the kernel resets connections of a killed process"},
 			{Rule: "process/supervisor-stop", Via: join.KindProcess, Why: "the kernel resets connections of a stopped process"},
 			{Rule: "go/runtime-verdict", Via: join.KindProcess, Why: "the kernel resets connections of a crashed process"},
+			{Rule: "log/tls-failure", Via: join.KindFlow, Why: "a client ends the connection when it does not accept the certificate"},
 			{Rule: "tcp/accept-queue-full", Via: join.KindEndpoint, Why: "connections that were never accepted are reset when the listener ends"},
 			{Rule: "tcp/accept-queue-full", Via: join.KindPort, Why: "connections that were never accepted are reset when the listener ends"},
 		},
