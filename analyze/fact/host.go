@@ -121,6 +121,8 @@ type TraceFD struct {
 	Name   string `json:"name,omitempty"` // with -y
 	Reads  int64  `json:"reads"`
 	Writes int64  `json:"writes"`
+	// Listener is the descriptor that accept returned this one for.
+	Listener Int `json:"listener,omitzero"`
 	// FirstRead and LastRead are cited where a descriptor is only read.
 	FirstRead  Ref `json:"-"`
 	LastRead   Ref `json:"-"`

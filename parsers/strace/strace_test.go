@@ -37,3 +37,15 @@ func TestPending(t *testing.T) {
 	assert.Equal(t, fact.Epoch, all[0].First.Basis)
 	assert.Equal(t, map[string]int64{"close EBADF": 1}, all[1].Errors)
 }
+
+// TestDetached: the message of the detach stands in the middle of the call that the
+// process is inside, and the end of the broken line comes alone.
+func TestDetached(t *testing.T) {
+	st, status := parsertest.Run(t, strace.Parser(), "t.txt", []byte("strace: Process 22467 attached\n10:06:32.412573 writev(1<pipe:[3325204]>, [{iov_base=\"row\", iov_len=208}], 2strace: Process 22467 detached\n <detached ...>\n"))
+	assert.Zero(t, status.Skipped)
+	all := parsertest.All[fact.Trace](st)
+	require.Len(t, all, 1)
+	assert.Equal(t, "writev", all[0].Unfinished)
+	assert.Equal(t, "pipe:[3325204]", all[0].UnfinishedName)
+	assert.Equal(t, 22467, all[0].PID)
+}

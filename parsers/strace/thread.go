@@ -104,12 +104,13 @@ func (t *trace) line(line []byte, at fact.Ref) bool {
 }
 
 // broken takes a line into which strace's own message was printed: what stands
-// before it is a call that goes on later.
+// before it is a call that goes on later, and the end of that line comes alone.
 func (t *trace) broken(line []byte, at fact.Ref) bool {
 	if i := bytes.Index(line, []byte("strace: Process ")); i > 0 {
 		return t.line(append(bytes.Clone(line[:i]), "<unfinished ...>"...), at)
 	}
-	return string(bytes.TrimSpace(line)) == "<unfinished ...>"
+	rest := string(bytes.TrimSpace(line))
+	return rest == "<unfinished ...>" || rest == "<detached ...>"
 }
 
 // call counts a finished call.
@@ -146,7 +147,7 @@ func (th *thread) call(l *record, args []byte, at fact.Ref) {
 		}
 	case "accept", "accept4":
 		if ret >= 0 && errno == nil {
-			th.opened(int(ret), peer(args))
+			th.accepted(int(ret), fdOf(args), peer(args))
 		}
 	case "connect":
 		if p := peer(args); p != "" {
@@ -219,6 +220,14 @@ func (th *thread) opened(n int, name string) {
 	}
 	delete(th.open, n)
 	th.fd(n, name)
+}
+
+// accepted notes a connection and the listening descriptor that it came from.
+func (th *thread) accepted(n, listener int, name string) {
+	th.opened(n, name)
+	if i, ok := th.open[n]; ok && listener >= 0 {
+		th.FDs[i].Listener = fact.Some(int64(listener))
+	}
 }
 
 // io counts a read or a write that moved data.

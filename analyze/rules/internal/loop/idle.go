@@ -1,6 +1,8 @@
 package loop
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
@@ -13,30 +15,60 @@ var waits = map[string]bool{
 	"epoll_wait": true, "epoll_pwait": true, "epoll_pwait2": true, "poll": true, "ppoll": true, "select": true, "pselect6": true, "kevent": true,
 }
 
-// plain is a function's name without the decorations of libc.
-func plain(fn string) string {
+// Plain is a function's name without the decorations of libc.
+func Plain(fn string) string {
 	fn = strings.TrimPrefix(fn, "__GI_")
 	fn, _, _ = strings.Cut(fn, "@")
 	return strings.TrimLeft(fn, "_")
 }
 
 // Waiting reports whether the thread stands in the event loop's wait for events,
-// and names the call.
+// and names the call. A wait that a handler makes, for a synchronous child process
+// for example, is none: the loop that called the handler gets no turn meanwhile.
 func Waiting(t *fact.Thread) (call string, ok bool) {
-	if t == nil {
+	if call = waitCall(t); call == "" {
 		return "", false
 	}
+	_, inside := handler(t)
+	return call, !inside
+}
+
+// waitCall is the call for events that the thread stands in, "" if it is in none.
+func waitCall(t *fact.Thread) string {
+	if t == nil {
+		return ""
+	}
 	for i, f := range t.Frames[:min(len(t.Frames), 4)] {
-		if fn := plain(f.Func); waits[fn] {
-			return fn, true
+		if fn := Plain(f.Func); waits[fn] {
+			return fn
 		}
 		// Deeper down it is the loop that called the handler which runs now.
 		if f.Func == "uv__io_poll" && i < 2 {
-			return f.Func, true
+			return f.Func
 		}
 	}
-	return "", false
+	return ""
 }
+
+// handler finds the frame that a loop called and below which the thread waits for
+// events of its own: Node's synchronous child processes, which turn a loop of their
+// own, JavaScript, or a Python function that is none of the loop's.
+func handler(t *fact.Thread) (at fact.Frame, ok bool) {
+	for _, f := range t.Frames {
+		switch {
+		case strings.Contains(f.Func, "SyncProcessRunner"), strings.HasPrefix(f.Func, "Builtins_JSEntry"):
+			return f, true
+		case pythonLoop(f) != "":
+			return at, ok
+		case t.Runtime == "python" && !slices.ContainsFunc(loopFiles, func(part string) bool { return strings.Contains(f.File, part) }):
+			at, ok = f, true // the outermost is the program's own
+		}
+	}
+	return fact.Frame{}, false
+}
+
+// loopFiles are what Python's event loops consist of.
+var loopFiles = []string{"selectors.py", "asyncio/", "gevent/", "tornado/", "twisted/", "trio/", "uvloop/"}
 
 // Busy describes what a main thread runs instead of waiting for events: the first
 // frame that says something to a reader. ok is false when it waits, or when the
@@ -45,8 +77,8 @@ func Busy(t *fact.Thread) (at fact.Frame, ok bool) {
 	if t == nil || len(t.Frames) == 0 {
 		return fact.Frame{}, false
 	}
-	if _, waiting := Waiting(t); waiting {
-		return fact.Frame{}, false
+	if call := waitCall(t); call != "" {
+		return handler(t)
 	}
 	if i, own := join.OwnFrame(t); own && t.Runtime == "python" {
 		return t.Frames[i], true
@@ -106,13 +138,8 @@ func (p *Process) Kind() string {
 			continue
 		}
 		for _, f := range st.Main.Frames {
-			if k := loops[f.Func]; k != "" {
+			if k := cmp.Or(loops[f.Func], pythonLoop(f)); k != "" {
 				return k
-			}
-			for file, k := range pythonLoops {
-				if strings.HasSuffix(f.File, file) {
-					return k
-				}
 			}
 		}
 	}
@@ -121,6 +148,16 @@ func (p *Process) Kind() string {
 		return "Node"
 	case name == "redis-server":
 		return "Redis"
+	}
+	return ""
+}
+
+// pythonLoop names the event loop whose source file a frame is of, "" if none.
+func pythonLoop(f fact.Frame) string {
+	for file, k := range pythonLoops {
+		if strings.HasSuffix(f.File, file) {
+			return k
+		}
 	}
 	return ""
 }
@@ -162,6 +199,9 @@ func (t *Trace) Descriptors() []IO {
 				continue
 			}
 			have := &out[i]
+			if !have.Listener.Known {
+				have.Listener = fd.Listener
+			}
 			have.Reads += fd.Reads
 			have.Writes += fd.Writes
 			if have.FirstRead.IsZero() {

@@ -41,7 +41,7 @@ func Rule() *analyze.Rule {
 func run(_ context.Context, p *analyze.Pass) error {
 	seen := 0
 	for _, pr := range loop.Of(p) {
-		if pr.Kind() == "" {
+		if pr.Kind() == "" && !alone(pr) {
 			continue
 		}
 		seen++
@@ -51,6 +51,18 @@ func run(_ context.Context, p *analyze.Pass) error {
 		p.Skip("no stack or trace of a process with a known event loop", "gdb -p PID -batch -ex 'thread apply all bt' > gdb_PID.txt")
 	}
 	return nil
+}
+
+// alone reports whether every sample of a process shows a single thread, and the
+// process tables none beside it: then that thread serves everybody, with or without
+// a loop that has a name.
+func alone(pr *loop.Process) bool {
+	for _, row := range pr.Rows {
+		if row.Thread || strings.Contains(row.State, "l") {
+			return false
+		}
+	}
+	return pr.OneThread()
 }
 
 // sighting is what the samples of one process show.
@@ -68,20 +80,24 @@ func look(p *analyze.Pass, pr *loop.Process) {
 		switch {
 		case ok:
 			s.busy++
-			s.where = append(s.where, f.Func)
-			s.ev = append(s.ev, analyze.Cite(f.At, "the main thread of pid %d is not waiting for events, it runs %s", pr.PID, f.Func))
+			fn := loop.Plain(f.Func)
+			if fn == "??" {
+				fn = "code without symbols"
+			}
+			s.where = append(s.where, fn)
+			s.ev = append(s.ev, analyze.Cite(f.At, "the main thread of pid %d is not waiting for events, it runs %s", pr.PID, fn))
 		case st.Main != nil:
 			s.idle++
 		}
 	}
+	symptoms, ev := waiting(p, pr)
 	for _, tr := range pr.Traces {
-		trace(p, pr, tr, s)
+		trace(p, pr, tr, s, len(symptoms) > 0)
 	}
-	if s.busy == 0 && !s.traced {
+	if s.busy == 0 && !s.traced || pr.Kind() == "" && len(symptoms) == 0 {
 		p.Note("%s: %d samples show its loop waiting for events", pr, s.idle)
 		return
 	}
-	symptoms, ev := waiting(p, pr)
 	if cpu, cev := processor(p, pr); cpu != "" {
 		symptoms, ev = append(symptoms, cpu), append(ev, cev...)
 	}
@@ -93,8 +109,9 @@ func look(p *analyze.Pass, pr *loop.Process) {
 	report(p, pr, s, symptoms, ev)
 }
 
-// trace judges a strace: time without a turn of the loop, or one long call.
-func trace(p *analyze.Pass, pr *loop.Process, tr *loop.Trace, s *sighting) {
+// trace judges a strace: time without a turn of the loop, or one long call. waiting
+// says that clients wait for the process meanwhile.
+func trace(p *analyze.Pass, pr *loop.Process, tr *loop.Trace, s *sighting, waiting bool) {
 	m := tr.Main
 	if m == nil {
 		// A thread that waits shows the call it waits in; one that only computes shows
@@ -120,6 +137,13 @@ func trace(p *analyze.Pass, pr *loop.Process, tr *loop.Trace, s *sighting) {
 		s.ev = append(s.ev, analyze.Cite(m.At, "strace: the main thread of pid %d made %d calls in %v and never waited for events", pr.PID, m.Calls, span.Round(time.Millisecond)))
 	case tr.Turning():
 		s.idle++
+	case waiting && m.Calls == 0 && m.Unfinished != "":
+		// Events are there, so even a wait for events is none of the loop's.
+		s.busy++
+		if !loop.IsWait(m.Unfinished) {
+			s.where = append(s.where, m.Unfinished)
+		}
+		s.ev = append(s.ev, analyze.Cite(m.At, "strace: the main thread of pid %d is in one %s from the first to the last moment of the trace, while clients wait", pr.PID, m.Unfinished))
 	}
 }
 
@@ -180,6 +204,12 @@ func report(p *analyze.Pass, pr *loop.Process, s *sighting, symptoms []string, e
 		Next:     []string{fmt.Sprintf("for i in 1 2 3; do gdb -p %d -batch -ex 'thread apply all bt' > gdb_%d_$i.txt; sleep 1; done", pr.PID, pr.PID), fmt.Sprintf("perf record -g -p %d -- sleep 5 (start node with --perf-basic-prof to see JavaScript names)", pr.PID)},
 		Entities: []analyze.Entity{pr.Entity()},
 	}
+	what := "one thread"
+	if k := pr.Kind(); k != "" {
+		what = fmt.Sprintf("an event loop (%s)", k)
+	} else {
+		f.Title = fmt.Sprintf("%s serves everybody with one thread, and that thread is busy with %s", strings.ToUpper(pr.String()[:1])+pr.String()[1:], in)
+	}
 	many := s.busy >= int(p.Threshold("samples"))
 	switch {
 	case (many || s.traced) && len(symptoms) > 0:
@@ -190,7 +220,7 @@ func report(p *analyze.Pass, pr *loop.Process, s *sighting, symptoms []string, e
 	case len(symptoms) == 0:
 		f.Severity = analyze.Medium
 	}
-	detail := fmt.Sprintf("A process with an event loop (%s) does everything on one thread. %d of %d samples show that thread at work instead of waiting for events", pr.Kind(), s.busy, s.busy+s.idle)
+	detail := fmt.Sprintf("A process with %s does everything on one thread. %d of %d samples show that thread at work instead of waiting for events", what, s.busy, s.busy+s.idle)
 	if s.traced {
 		detail += ", and a trace shows a pause in which the loop got no turn"
 	}

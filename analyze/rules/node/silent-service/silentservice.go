@@ -87,6 +87,11 @@ func (c *candidate) judge() {
 		return
 	}
 	for _, port := range s.silent(c.p) {
+		if ev := c.untaken(port); ev != nil {
+			// What the program has not taken from the kernel it cannot have lost.
+			c.p.Note("%s: port %d: %s (%s)", c.pr, port.number, ev.Note, ev.Ref)
+			continue
+		}
 		c.report(port, s)
 	}
 }
@@ -213,8 +218,36 @@ func (c *candidate) listens(n int) bool {
 	return false
 }
 
-// portOf is the local port of a descriptor, by -yy or by a socket table that names
-// the owner's descriptor.
+// untaken is a row which shows that most of what waits on a port has not reached
+// the program: connections that it has not accepted, requests that it has not read.
+func (c *candidate) untaken(port *silentPort) *analyze.Evidence {
+	read, unread := 0, 0
+	var first analyze.Evidence
+	for _, s := range join.SocketsOf(c.p).All {
+		if s.Host != c.pr.Host || s.Proto != "tcp" || int(s.Local.Port()) != port.number || !s.RecvQ().Known {
+			continue
+		}
+		switch waiting := s.RecvQ().V; {
+		case s.Listening() && waiting > 0 && slices.Contains(s.Owners, c.pr.Process):
+			ev := analyze.Cite(s.Row().At, "%d connections wait to be accepted", waiting)
+			return &ev
+		case s.State != fact.StateEstablished:
+		case waiting > 0:
+			if unread++; unread == 1 {
+				first = analyze.Cite(s.Row().At, "%d bytes of a request wait to be read", waiting)
+			}
+		default:
+			read++
+		}
+	}
+	if unread > read {
+		return &first
+	}
+	return nil
+}
+
+// portOf is the local port of a descriptor: by -yy, by the listening descriptor that
+// accept got it from, or by a socket table that names the owner's descriptor.
 func (c *candidate) portOf(d loop.IO) (int, fact.Ref) {
 	if _, rest, ok := strings.Cut(d.Name, ":["); ok {
 		local, _, _ := strings.Cut(strings.TrimSuffix(rest, "]"), "->")
@@ -222,20 +255,24 @@ func (c *candidate) portOf(d loop.IO) (int, fact.Ref) {
 			return int(ap.Port()), fact.Ref{}
 		}
 	}
+	fd := int64(d.FD)
+	if d.Listener.Known {
+		fd = d.Listener.V
+	}
 	for _, s := range join.SocketsOf(c.p).All {
-		if s.Host != c.pr.Host || s.Proto != "tcp" || s.Listening() {
+		if s.Host != c.pr.Host || s.Proto != "tcp" || s.Listening() != d.Listener.Known {
 			continue
 		}
 		for _, row := range s.Rows {
 			for _, o := range row.Owners {
-				if o.PID == c.pr.PID && o.FD.Known && int(o.FD.V) == d.FD {
+				if o.PID == c.pr.PID && o.FD.Known && o.FD.V == fd {
 					return int(s.Local.Port()), row.At
 				}
 			}
 		}
 	}
 	for of := range fact.All[fact.OpenFile](c.p.Facts) {
-		if of.PID == c.pr.PID && of.FD == fmt.Sprint(d.FD) && strings.HasPrefix(of.Type, "IPv") {
+		if of.PID == c.pr.PID && of.FD == fmt.Sprint(fd) && strings.HasPrefix(of.Type, "IPv") {
 			local, _, ok := strings.Cut(of.Name, "->")
 			if ap, parsed := join.ParseAddrPort(local); ok && parsed {
 				return int(ap.Port()), of.At

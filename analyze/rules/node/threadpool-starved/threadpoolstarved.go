@@ -52,9 +52,14 @@ func run(_ context.Context, p *analyze.Pass) error {
 			}
 			p.Note("%s: %d pool threads at work, %d idle", pr, len(pl.busy), len(pl.idle))
 		}
-		if best != nil {
-			report(p, pr, best, busyAll)
+		if best == nil {
+			continue
 		}
+		ev := stillInside(pr, best)
+		if ev != nil {
+			busyAll++
+		}
+		report(p, pr, best, busyAll, ev)
 	}
 	if !seen {
 		p.Skip("no stack shows threads of libuv's pool", "gdb -p PID -batch -ex 'thread apply all bt' > gdb_bt_PID.txt")
@@ -96,6 +101,25 @@ func poolOf(st *join.ThreadSample) *pool {
 	return pl
 }
 
+// stillInside is a trace in which every busy thread of the pool makes one call that
+// does not end: another sample of the same thing. Nil without such a trace.
+func stillInside(pr *loop.Process, pl *pool) []analyze.Evidence {
+	for _, tr := range pr.Traces {
+		var ev []analyze.Evidence
+		for _, t := range pl.busy {
+			for _, th := range tr.Threads {
+				if t.LWP.Or(0) == int64(th.PID) && th.Calls == 0 && th.Unfinished != "" && th.Unfinished != "futex" {
+					ev = append(ev, analyze.Cite(th.At, "strace: thread %d is inside one %s during the whole trace", th.PID, th.Unfinished))
+				}
+			}
+		}
+		if len(ev) == len(pl.busy) {
+			return ev
+		}
+	}
+	return nil
+}
+
 // work names what a pool thread does, in words where it is common.
 func work(t *fact.Thread) string {
 	for _, f := range t.Frames {
@@ -116,7 +140,7 @@ func work(t *fact.Thread) string {
 	return "work"
 }
 
-func report(p *analyze.Pass, pr *loop.Process, pl *pool, samples int) {
+func report(p *analyze.Pass, pr *loop.Process, pl *pool, samples int, traced []analyze.Evidence) {
 	kinds := map[string]int{}
 	var order []string
 	for _, w := range pl.work {
@@ -148,6 +172,7 @@ func report(p *analyze.Pass, pr *loop.Process, pl *pool, samples int) {
 	for i, t := range pl.busy[:min(len(pl.busy), 6)] {
 		f.Evidence = append(f.Evidence, analyze.Cite(t.At, "pool thread %d: %s", t.LWP.Or(int64(t.Number)), pl.work[i]))
 	}
+	f.Evidence = append(f.Evidence, traced[:min(len(traced), 4)]...)
 	f.Evidence = append(f.Evidence, analyze.Cite(pl.main.At, "the main thread waits for events meanwhile"))
 	p.Report(f)
 }
