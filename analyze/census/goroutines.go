@@ -1,13 +1,11 @@
 package census
 
-import (
-	"github.com/culprit-dev/culprit/analyze/join"
-)
+import "github.com/culprit-dev/culprit/analyze/join/waits"
 
 // goroutines counts the goroutines of each program by the place that created them,
 // in the latest dump of each process, and the goroutines that wait for a lock.
 func (c *counter) goroutines() {
-	for _, d := range join.WaitsOf(c.p).Dumps {
+	for _, d := range waits.Of(c.p).Dumps {
 		if d.Meta.Form == "stack" {
 			continue // one goroutine that a program printed by itself
 		}
@@ -28,7 +26,7 @@ func (c *counter) goroutines() {
 	}
 }
 
-func programOf(d *join.WaitDump) string {
+func programOf(d *waits.Dump) string {
 	if pr := d.Owner.Process; pr != nil {
 		return pr.Name()
 	}
@@ -37,7 +35,7 @@ func programOf(d *join.WaitDump) string {
 
 // lockName names a lock by its kind and where it is taken: its address is another
 // one in each process.
-func lockName(l *join.Lock) string {
+func lockName(l *waits.Lock) string {
 	name := l.Kind()
 	if st := l.Stacks(); len(st) > 0 {
 		name += " in " + st[0].Func(st[0].Top())

@@ -61,3 +61,8 @@ func FlowEntity(host string, client, server netip.AddrPort) analyze.Entity {
 	name := client.String() + " -> " + server.String()
 	return analyze.Entity{Kind: KindFlow, Key: keyed(host, "%s", name), Name: name}
 }
+
+// Site is the identity of a source line in a program of a host.
+func Site(host, file string, line int, name string) analyze.Entity {
+	return analyze.Entity{Kind: KindSite, Key: keyed(host, "%s:%d", file, line), Name: name}
+}

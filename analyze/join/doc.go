@@ -8,7 +8,8 @@
 // Each index is built once per run, when the first rule asks: HostsOf, ProcessesOf,
 // SocketsOf, FlowsOf, ConnectionsOf, PathsOf, DumpsOf, ContainersOf, ClocksOf. A
 // join that could be wrong says how it was made and how sure it is (see Link).
-// Nothing is joined across hosts except by address.
+// Nothing is joined across hosts except by address. What goroutines and threads wait
+// for is in packages waits and threads below.
 package join
 
 import "github.com/culprit-dev/culprit/analyze"

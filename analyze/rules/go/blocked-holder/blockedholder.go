@@ -11,6 +11,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 	"github.com/culprit-dev/culprit/analyze/rules/internal/tables"
 )
 
@@ -35,24 +36,24 @@ func Rule() *analyze.Rule {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, d := range join.WaitsOf(p).Dumps {
-		for _, group := range d.ShapesOf(join.LockHeld) {
+	for _, d := range waits.Of(p).Dumps {
+		for _, group := range d.ShapesOf(waits.LockHeld) {
 			report(p, d, group)
 		}
 	}
 	return nil
 }
 
-func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
+func report(p *analyze.Pass, d *waits.Dump, group []*waits.Lock) {
 	l := group[0]
 	h := l.Holders[0]
 	s := h.Stack
-	blocked := join.BlockedBy(group)
+	blocked := waits.BlockedBy(group)
 	f := analyze.Finding{
 		Subject:  l.Name() + d.In(),
 		Severity: analyze.Medium, Confidence: analyze.Likely,
 		Title: fmt.Sprintf("%s%s holds the %s%s while it is blocked %s in %s: %s",
-			tables.Sentence(holder(s, h)), d.In(), l.Name(), join.MoreLocks(group), s.Kind, s.At(s.Top()), blocks(blocked)),
+			tables.Sentence(holder(s, h)), d.In(), l.Name(), waits.MoreLocks(group), s.Kind, s.At(s.Top()), blocks(blocked)),
 		Detail:   detail(d, l, h),
 		Missing:  d.Limits(),
 		Entities: append(d.Entities(), l.Entity(), s.SiteEntity(d.Host, s.Top())),
@@ -64,10 +65,10 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 	if blocked >= int64(p.Threshold("many")) || l.Lasting() {
 		f.Severity = analyze.High
 	}
-	if h.Sign == join.HoldsByType || h.Resting() || len(l.Holders) > 1 || d.Grouped || s.Kind == join.WaitCond {
+	if h.Sign == waits.HoldsByType || h.Resting() || len(l.Holders) > 1 || d.Grouped || s.Kind == waits.OnCond {
 		f.Confidence = analyze.Possible
 	}
-	if s.Kind.Live() && s.AtMercy() == "" && !(s.Kind == join.WaitIO && l.Count() >= int64(p.Threshold("crowd"))) {
+	if s.Kind.Live() && s.AtMercy() == "" && !(s.Kind == waits.OnIO && l.Count() >= int64(p.Threshold("crowd"))) {
 		// It goes on by itself: slow, not stuck.
 		f.Confidence = analyze.Possible
 		if f.Severity == analyze.High {
@@ -83,7 +84,7 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 }
 
 // holder names the goroutine that holds: only one of a grouped profile's can.
-func holder(s *join.Stack, h join.Holder) string {
+func holder(s *waits.Stack, h waits.Holder) string {
 	if h.G.ID == 0 && s.Count > 1 {
 		return "one of " + s.Label(h.G)
 	}
@@ -97,7 +98,7 @@ func blocks(n int64) string {
 	return fmt.Sprintf("%d goroutines wait for the lock or behind it", n)
 }
 
-func detail(d *join.WaitDump, l *join.Lock, h join.Holder) string {
+func detail(d *waits.Dump, l *waits.Lock, h waits.Holder) string {
 	var b strings.Builder
 	s := h.Stack
 	fmt.Fprintf(&b, "The %s (%s) is waited for by %s%s: %s.", l.Name(), l.Trust, join.Count(l.Count(), "goroutine"), l.Age(), l.Sites())
@@ -108,7 +109,7 @@ func detail(d *join.WaitDump, l *join.Lock, h join.Holder) string {
 	if l.Blocked > l.Count() {
 		fmt.Fprintf(&b, "\n\nWith those that wait for locks which in turn their holders cannot release, %d goroutines are blocked.", l.Blocked)
 	}
-	if w := l.Waiters[0]; s.Kind == join.WaitSend || s.Kind == join.WaitRecv || s.Kind == join.WaitSelect {
+	if w := l.Waiters[0]; s.Kind == waits.OnSend || s.Kind == waits.OnRecv || s.Kind == waits.OnSelect {
 		fmt.Fprintf(&b, "\n\nIf the other end of that channel is served by a goroutine that waits for this lock (for example %s in %s), neither goes on: a deadlock of a channel and a lock.", w.Stack.Label(w.G), w.Stack.At(w.Stack.Site))
 	}
 	if n := len(l.Holders); n > 1 {
@@ -118,11 +119,11 @@ func detail(d *join.WaitDump, l *join.Lock, h join.Holder) string {
 }
 
 // signWords says why a goroutine is taken for the holder.
-func signWords(sign join.HolderSign, s *join.Stack, frame int) string {
+func signWords(sign waits.HolderSign, s *waits.Stack, frame int) string {
 	switch sign {
-	case join.HoldsByLine:
+	case waits.HoldsByLine:
 		return fmt.Sprintf("is in %s, behind the line where others wait for the lock", s.At(frame))
-	case join.HoldsByPointer:
+	case waits.HoldsByPointer:
 		return fmt.Sprintf("is in %s with a pointer to the lock's object, outside of its own wait", s.At(frame))
 	}
 	return fmt.Sprintf("is in %s, a function of the type that locks it; the receivers cannot be compared", s.At(frame))

@@ -10,6 +10,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 )
 
 // ID of the rule.
@@ -37,7 +38,7 @@ func Rule() *analyze.Rule {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, d := range join.WaitsOf(p).Dumps {
+	for _, d := range waits.Of(p).Dumps {
 		for _, c := range d.Crowds(key) {
 			if c.Count < int64(p.Threshold("many")) && c.Minutes() < int64(p.Threshold("minutes")) {
 				p.Note("%s in %s: needs %g, or %g minutes", join.Count(c.Count, "blocked writer"), c.First().At(c.First().Top()), p.Threshold("many"), p.Threshold("minutes"))
@@ -51,8 +52,8 @@ func run(_ context.Context, p *analyze.Pass) error {
 
 // key is the place of a write that waits for room in the socket's buffer. A dial
 // waits for writability, too.
-func key(s *join.Stack) string {
-	if s.Kind != join.WaitIO || !writes(s) || s.Has("net.(*netFD).connect", "net.(*netFD).dial") {
+func key(s *waits.Stack) string {
+	if s.Kind != waits.OnIO || !writes(s) || s.Has("net.(*netFD).connect", "net.(*netFD).dial") {
 		return ""
 	}
 	return s.At(s.Top())
@@ -60,7 +61,7 @@ func key(s *join.Stack) string {
 
 // writes tells the direction by the function that waits, or by the poll mode 'w'
 // among the arguments of pollWait where it is sure.
-func writes(s *join.Stack) bool {
+func writes(s *waits.Stack) bool {
 	if s.Has("internal/poll.(*pollDesc).waitWrite", "internal/poll.(*FD).WaitWrite", "net.(*pollDesc).WaitWrite") {
 		return true
 	}
@@ -74,7 +75,7 @@ func writes(s *join.Stack) bool {
 	return false
 }
 
-func report(p *analyze.Pass, d *join.WaitDump, c *join.Crowd) {
+func report(p *analyze.Pass, d *waits.Dump, c *waits.Crowd) {
 	s := c.First()
 	f := d.Finding("network write at "+s.Where(s.Top()), c)
 	f.Severity, f.Confidence = analyze.Medium, analyze.Likely

@@ -10,6 +10,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 )
 
 // ID of the rule.
@@ -106,7 +107,7 @@ func app(s *fact.ProfileSite) int {
 }
 
 func report(p *analyze.Pass, pr *fact.Profile, at *place, total int64) {
-	s := &join.Stack{Frames: at.site.Frames}
+	s := &waits.Stack{Frames: at.site.Frames}
 	owner := join.DumpsOf(p).Owner(pr.At.Artifact)
 	in := ""
 	f := analyze.Finding{Severity: analyze.Low, Confidence: analyze.Possible}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
-	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 )
 
 // ID of the rule.
@@ -31,7 +31,7 @@ func Rule() *analyze.Rule {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, d := range join.WaitsOf(p).Dumps {
+	for _, d := range waits.Of(p).Dumps {
 		for _, s := range d.Stacks {
 			if !s.Has("runtime.runfinq", "runtime.runFinalizers", "runtime.runCleanups", "runtime.(*cleanupQueue).dequeue", "runtime.unique_runtime_registerUniqueMapCleanup.func2") || len(s.App) == 0 {
 				continue
@@ -46,8 +46,8 @@ func run(_ context.Context, p *analyze.Pass) error {
 	return nil
 }
 
-func report(p *analyze.Pass, d *join.WaitDump, s *join.Stack) {
-	f := d.Finding("finalizer at "+s.Where(s.Top()), &join.Crowd{Stacks: []*join.Stack{s}, Count: s.Count})
+func report(p *analyze.Pass, d *waits.Dump, s *waits.Stack) {
+	f := d.Finding("finalizer at "+s.Where(s.Top()), &waits.Crowd{Stacks: []*waits.Stack{s}, Count: s.Count})
 	f.Severity, f.Confidence = analyze.Medium, analyze.Likely
 	if s.Minutes() >= int64(p.Threshold("minutes")) {
 		f.Severity = analyze.High

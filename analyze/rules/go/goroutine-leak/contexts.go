@@ -7,12 +7,13 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 )
 
 // contexts tells of goroutines that package context has started: one for each
 // context derived from a parent of another type, until either is cancelled.
-func contexts(p *analyze.Pass, d *join.WaitDump) {
-	list := d.Crowds(func(s *join.Stack) string {
+func contexts(p *analyze.Pass, d *waits.Dump) {
+	list := d.Crowds(func(s *waits.Stack) string {
 		if fn := s.Frames[max(s.Site, 0)].Func; strings.HasPrefix(fn, "context.") && strings.Contains(fn, "propagateCancel") {
 			return "contexts"
 		}

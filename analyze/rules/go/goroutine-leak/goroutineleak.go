@@ -12,6 +12,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 )
 
 // ID of the rule.
@@ -42,7 +43,7 @@ func Rule() *analyze.Rule {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, d := range join.WaitsOf(p).Dumps {
+	for _, d := range waits.Of(p).Dumps {
 		for _, c := range crowds(d) {
 			judge(p, d, c)
 		}
@@ -53,17 +54,17 @@ func run(_ context.Context, p *analyze.Pass) error {
 
 // crowd is goroutines that wait in the same way at one line of the application.
 type crowd struct {
-	stacks []*join.Stack // largest first
+	stacks []*waits.Stack // largest first
 	count  int64
 }
 
 // crowds groups stacks by the line that waits. Locks and sends have rules of their
 // own; IO is a crowd of connections, which is no leak by itself.
-func crowds(d *join.WaitDump) []*crowd {
+func crowds(d *waits.Dump) []*crowd {
 	var out []*crowd
 	index := map[string]*crowd{}
 	for _, s := range d.Stacks {
-		if s.Idle != "" || s.Dumper || len(s.App) == 0 || !(s.Kind.Passive() || s.Kind == join.WaitNoCases) {
+		if s.Idle != "" || s.Dumper || len(s.App) == 0 || !(s.Kind.Passive() || s.Kind == waits.OnNoCases) {
 			continue
 		}
 		key := s.Kind.String() + s.At(s.Top())
@@ -77,13 +78,13 @@ func crowds(d *join.WaitDump) []*crowd {
 		c.count += s.Count
 	}
 	for _, c := range out {
-		slices.SortStableFunc(c.stacks, func(a, b *join.Stack) int { return cmp.Compare(b.Count, a.Count) })
+		slices.SortStableFunc(c.stacks, func(a, b *waits.Stack) int { return cmp.Compare(b.Count, a.Count) })
 	}
 	slices.SortStableFunc(out, func(a, b *crowd) int { return cmp.Compare(b.count, a.count) })
 	return out
 }
 
-func judge(p *analyze.Pass, d *join.WaitDump, c *crowd) {
+func judge(p *analyze.Pass, d *waits.Dump, c *crowd) {
 	s := c.stacks[0]
 	before, known := d.Grown(s)
 	grown := known && float64(s.Count) >= p.Threshold("growth")*float64(before) && s.Count > before
@@ -122,7 +123,7 @@ func judge(p *analyze.Pass, d *join.WaitDump, c *crowd) {
 		f.Evidence = append(f.Evidence, st.Cite(st.First(), st.Shown(), "%s, one of %d with this stack: %s in %s", st.Label(st.First()), st.Count, st.Kind, st.At(st.Top())))
 	}
 	if g := s.First(); g.CreatedBy != "" {
-		f.Evidence = append(f.Evidence, analyze.Cite(g.CreatedByAt(), "created by %s", join.ShortFunc(g.CreatedBy)))
+		f.Evidence = append(f.Evidence, analyze.Cite(g.CreatedByAt(), "created by %s", waits.ShortFunc(g.CreatedBy)))
 	}
 	f.Evidence = slices.Concat(f.Evidence, d.Link(), d.SupportFor(s))
 	if risen != nil {
@@ -148,7 +149,7 @@ func judge(p *analyze.Pass, d *join.WaitDump, c *crowd) {
 // compare says what a baseline tells of the place that starts the goroutines of a
 // stack: usual is set where the healthy bundle has about as many, risen cites that
 // it has few.
-func compare(p *analyze.Pass, d *join.WaitDump, s *join.Stack) (usual string, risen *analyze.Evidence) {
+func compare(p *analyze.Pass, d *waits.Dump, s *waits.Stack) (usual string, risen *analyze.Evidence) {
 	origin := s.Origin()
 	h, ok := d.HealthyOf(p, origin)
 	if !ok {
@@ -162,7 +163,7 @@ func compare(p *analyze.Pass, d *join.WaitDump, s *join.Stack) (usual string, ri
 	return "", &e
 }
 
-func title(d *join.WaitDump, c *crowd, before int64, grown bool) string {
+func title(d *waits.Dump, c *crowd, before int64, grown bool) string {
 	s := c.stacks[0]
 	t := fmt.Sprintf("Goroutine leak%s: %s wait %s in %s", d.In(), join.Count(c.count, "goroutine"), strings.TrimPrefix(s.Kind.String(), "waiting "), s.At(s.Top()))
 	if grown {
@@ -171,7 +172,7 @@ func title(d *join.WaitDump, c *crowd, before int64, grown bool) string {
 	return t
 }
 
-func detail(d *join.WaitDump, c *crowd, before int64, grown bool) string {
+func detail(d *waits.Dump, c *crowd, before int64, grown bool) string {
 	var b strings.Builder
 	s := c.stacks[0]
 	fmt.Fprintf(&b, "%d of the %d goroutines of the dump wait %s at one line, %s. The stack: %s.", c.count, d.Total, s.Kind, s.At(s.Top()), s.Path())
@@ -191,12 +192,12 @@ func detail(d *join.WaitDump, c *crowd, before int64, grown bool) string {
 }
 
 // createdAt is "by main.serve at main.go:20 ", or nothing.
-func createdAt(s *join.Stack) string {
+func createdAt(s *waits.Stack) string {
 	g := s.First()
 	if g.CreatedBy == "" {
 		return ""
 	}
-	at := "by " + join.ShortFunc(g.CreatedBy)
+	at := "by " + waits.ShortFunc(g.CreatedBy)
 	if g.CreatedByFile != "" {
 		at += fmt.Sprintf(" at %s:%d", g.CreatedByFile[strings.LastIndexAny(g.CreatedByFile, `/\`)+1:], g.CreatedByLine)
 	}

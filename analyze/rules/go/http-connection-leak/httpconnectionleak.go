@@ -9,6 +9,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 )
 
 // ID of the rule.
@@ -31,15 +32,15 @@ func Rule() *analyze.Rule {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, d := range join.WaitsOf(p).Dumps {
+	for _, d := range waits.Of(p).Dumps {
 		var reads, writes, bodies, calls int64
-		crowds := d.Crowds(func(s *join.Stack) string {
+		crowds := d.Crowds(func(s *waits.Stack) string {
 			switch {
 			case s.Has("net/http.(*persistConn).readLoop"):
 				reads += s.Count
 				// It waits in a select for the body of a response to be read to its end,
 				// and reads while it waits for a response or is at rest.
-				if s.Kind == join.WaitSelect {
+				if s.Kind == waits.OnSelect {
 					bodies += s.Count
 				}
 				return "read"
@@ -83,7 +84,7 @@ func (n loops) cause() string {
 	return "response bodies are not closed, or each request has a client of its own"
 }
 
-func report(p *analyze.Pass, d *join.WaitDump, c *join.Crowd, n loops) {
+func report(p *analyze.Pass, d *waits.Dump, c *waits.Crowd, n loops) {
 	reads, writes := n.reads, n.writes
 	f := d.Finding("HTTP client connections", c)
 	f.Severity, f.Confidence = analyze.High, analyze.Likely
@@ -103,7 +104,7 @@ func report(p *analyze.Pass, d *join.WaitDump, c *join.Crowd, n loops) {
 }
 
 // connections counts the process's connected sockets.
-func connections(p *analyze.Pass, d *join.WaitDump) int {
+func connections(p *analyze.Pass, d *waits.Dump) int {
 	n := 0
 	for _, s := range join.SocketsOf(p).All {
 		if s.Remote.IsValid() && d.Owner.Process != nil && s.Owner() == d.Owner.Process {

@@ -11,6 +11,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 )
 
 // ID of the rule.
@@ -33,22 +34,22 @@ func Rule() *analyze.Rule {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, d := range join.WaitsOf(p).Dumps {
+	for _, d := range waits.Of(p).Dumps {
 		for _, l := range d.Locks {
-			if l.Verdict() == join.LockBusy && len(l.Live) > 0 {
+			if l.Verdict() == waits.LockBusy && len(l.Live) > 0 {
 				p.Note("%s: %s waits, but %s works under it: contention", l.Name(), join.Count(l.Count(), "goroutine"), l.Live[0].Stack.At(l.Live[0].Frame))
 			}
 		}
-		for _, group := range d.ShapesOf(join.LockLeaked) {
+		for _, group := range d.ShapesOf(waits.LockLeaked) {
 			report(p, d, group)
 		}
 	}
 	return nil
 }
 
-func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
+func report(p *analyze.Pass, d *waits.Dump, group []*waits.Lock) {
 	l := group[0]
-	blocked := join.BlockedBy(group)
+	blocked := waits.BlockedBy(group)
 	live, counted := d.LiveIn(l.Packages()), d.CountedIn(l.Packages())
 	f := analyze.Finding{
 		Subject:  l.Name() + d.In(),
@@ -73,7 +74,7 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 		// One of those may be the holder: their arguments were not kept.
 		f.Confidence = analyze.Possible
 		f.Against = append(f.Against, counted.Cite(counted.First(), counted.Top(), "%d goroutines like this one, in the same package, were only counted: one of them could hold the lock", counted.Count))
-	case l.Persists() && l.Trust >= join.LockByReceiver:
+	case l.Persists() && l.Trust >= waits.LockByReceiver:
 		f.Confidence = analyze.Confirmed
 	case live != nil:
 		// Whoever works in the same package may hold it behind inlined frames.
@@ -83,7 +84,7 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 			f.Severity = analyze.Low
 		}
 	}
-	if left, ok := join.LeaverOf(p, l); ok && d.Complete() {
+	if left, ok := waits.LeaverOf(p, l); ok && d.Complete() {
 		blame(&f, l, left)
 	}
 	if ev, ok := lastWords(p, d, l); ok {
@@ -93,7 +94,7 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 	p.Report(f)
 }
 
-func title(d *join.WaitDump, l *join.Lock, group []*join.Lock, blocked int64) string {
+func title(d *waits.Dump, l *waits.Lock, group []*waits.Lock, blocked int64) string {
 	verb := "wait"
 	if blocked == 1 {
 		verb = "waits"
@@ -102,10 +103,10 @@ func title(d *join.WaitDump, l *join.Lock, group []*join.Lock, blocked int64) st
 	if !d.Complete() {
 		what = "and this form of dump does not show who holds it"
 	}
-	return fmt.Sprintf("%s%s %s for the %s%s, %s", join.Count(blocked, "goroutine"), d.In(), verb, l.Name(), join.MoreLocks(group), what)
+	return fmt.Sprintf("%s%s %s for the %s%s, %s", join.Count(blocked, "goroutine"), d.In(), verb, l.Name(), waits.MoreLocks(group), what)
 }
 
-func detail(d *join.WaitDump, l *join.Lock, group []*join.Lock) string {
+func detail(d *waits.Dump, l *waits.Lock, group []*waits.Lock) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "The %s (%s) is waited for by %s%s: %s.", l.Name(), l.Trust, join.Count(l.Count(), "goroutine"), l.Age(), l.Sites())
 	if !d.Complete() {
@@ -113,7 +114,7 @@ func detail(d *join.WaitDump, l *join.Lock, group []*join.Lock) string {
 		return b.String()
 	}
 	fmt.Fprintf(&b, "\n\nNo holder was found among %s: nobody else has a pointer to its object on a stack, nobody works in %s, and no other lock is involved, so this is no cycle. "+
-		"A path that returned or panicked between Lock and Unlock leaves a lock behind like this.", join.Count(d.Total, "goroutine"), join.ShortFunc(l.Type))
+		"A path that returned or panicked between Lock and Unlock leaves a lock behind like this.", join.Count(d.Total, "goroutine"), waits.ShortFunc(l.Type))
 	switch {
 	case l.HeldForWriting() && l.Writers() == 0:
 		fmt.Fprintf(&b, "\n\nAll that wait want to read. Readers wait only for a writer, so a function that takes the write lock left it behind; the readers in this dump did not.")
@@ -130,20 +131,20 @@ func detail(d *join.WaitDump, l *join.Lock, group []*join.Lock) string {
 	return b.String()
 }
 
-func fix(l *join.Lock) string {
+func fix(l *waits.Lock) string {
 	var funcs []string
 	for _, s := range l.Stacks() {
 		funcs = append(funcs, s.Func(s.Site))
 	}
 	slices.Sort(funcs)
 	if l.HeldForWriting() && l.Writers() == 0 {
-		return fmt.Sprintf("Readers wait and no writer does, so the lock is held for writing: audit every return and panic between Lock and Unlock in the functions that write-lock what %s reads; write `defer mu.Unlock()` right behind Lock.", join.List(slices.Compact(funcs), 4))
+		return fmt.Sprintf("Readers wait and no writer does, so the lock is held for writing: audit every return and panic between Lock and Unlock in the functions that write-lock what %s reads; write `defer mu.Unlock()` right behind Lock.", waits.List(slices.Compact(funcs), 4))
 	}
-	return fmt.Sprintf("Audit every return and panic between Lock and Unlock of this lock, first in %s and the other functions that lock it; write `defer mu.Unlock()` right behind Lock.", join.List(slices.Compact(funcs), 4))
+	return fmt.Sprintf("Audit every return and panic between Lock and Unlock of this lock, first in %s and the other functions that lock it; write `defer mu.Unlock()` right behind Lock.", waits.List(slices.Compact(funcs), 4))
 }
 
 // blame names the function that a panic left with the lock.
-func blame(f *analyze.Finding, l *join.Lock, left join.Leaver) {
+func blame(f *analyze.Finding, l *waits.Lock, left waits.Leaver) {
 	s, fn := left.Stack, left.Stack.Func(left.Frame)
 	why := "it is a function of the same type, and no receiver tells whether of the same object"
 	if left.Same {
@@ -152,13 +153,13 @@ func blame(f *analyze.Finding, l *join.Lock, left join.Leaver) {
 	f.Detail += fmt.Sprintf("\n\nThe lock was left behind by %s, by all signs: a goroutine panicked in it, at %s, the panic was caught further out, and a lock taken without `defer` is not released then. That it held the lock is inferred; %s.", fn, s.Where(left.Frame), why)
 	f.Title = strings.Replace(f.Title, "it was locked and never unlocked", fmt.Sprintf("%s seems to have left it locked when it panicked at %s", fn, s.Where(left.Frame)), 1)
 	f.Evidence = slices.Insert(f.Evidence, min(1, len(f.Evidence)), s.Cite(left.G, left.Frame, "a goroutine panicked in %s, with the lock as it seems", s.At(left.Frame)))
-	f.Fix = fmt.Sprintf("Write `defer mu.Unlock()` right behind Lock in %s, so that a panic releases it, and mend the panic at %s.", fn, s.Where(join.PanicFrame(left.G)))
+	f.Fix = fmt.Sprintf("Write `defer mu.Unlock()` right behind Lock in %s, so that a panic releases it, and mend the panic at %s.", fn, s.Where(waits.PanicFrame(left.G)))
 	f.Missing = slices.DeleteFunc(f.Missing, func(m string) bool { return strings.HasPrefix(m, "the goroutine that took the lock") })
 }
 
 // lastWords is the last log line that the process wrote from a source file in which
 // the lock is waited for: what it did before everything stood still.
-func lastWords(p *analyze.Pass, d *join.WaitDump, l *join.Lock) (analyze.Evidence, bool) {
+func lastWords(p *analyze.Pass, d *waits.Dump, l *waits.Lock) (analyze.Evidence, bool) {
 	pr := d.Owner.Process
 	if pr == nil {
 		return analyze.Evidence{}, false

@@ -11,6 +11,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 )
 
 // ID of the rule.
@@ -30,8 +31,8 @@ func Rule() *analyze.Rule {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, d := range join.WaitsOf(p).Dumps {
-		for _, group := range d.ShapesOf(join.LockCycle) {
+	for _, d := range waits.Of(p).Dumps {
+		for _, group := range d.ShapesOf(waits.LockCycle) {
 			if group[0].Twice != nil {
 				reportTwice(p, d, group[0])
 			} else {
@@ -45,11 +46,11 @@ func run(_ context.Context, p *analyze.Pass) error {
 // edge is one step of the cycle: a goroutine that holds one lock and waits for the
 // next.
 type edge struct {
-	holds, wants *join.Lock
-	by           join.Holder
+	holds, wants *waits.Lock
+	by           waits.Holder
 }
 
-func edges(l *join.Lock) []edge {
+func edges(l *waits.Lock) []edge {
 	var out []edge
 	for i, holds := range l.Cycle {
 		wants := l.Cycle[(i+1)%len(l.Cycle)]
@@ -60,10 +61,10 @@ func edges(l *join.Lock) []edge {
 	return out
 }
 
-func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
+func report(p *analyze.Pass, d *waits.Dump, group []*waits.Lock) {
 	l := group[0]
 	steps := edges(l)
-	sign := join.HoldsByLine
+	sign := waits.HoldsByLine
 	var names, who []string
 	var cited []*fact.Goroutine
 	f := analyze.Finding{
@@ -80,7 +81,7 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 		cited = append(cited, e.by.G)
 	}
 	f.Subject = strings.Join(names, " and ") + d.In()
-	f.Title = fmt.Sprintf("Deadlock%s: %s; %s blocked", d.In(), join.List(who, 3), blocked(l.Blocked))
+	f.Title = fmt.Sprintf("Deadlock%s: %s; %s blocked", d.In(), waits.List(who, 3), blocked(l.Blocked))
 	if len(group) > 1 {
 		f.Title += fmt.Sprintf(" (%d more such cycles)", len(group)-1)
 	}
@@ -88,7 +89,7 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 	f.Fix = fmt.Sprintf("Take the locks in one order everywhere (by address or id where they are of one type), and call nothing under one of them that takes the other: %s.", strings.Join(functions(steps), ", "))
 	f.Evidence = slices.Concat(f.Evidence, l.WaiterEvidence(2, cited...), d.Link(), l.SupportOf())
 	switch {
-	case d.Grouped, l.Round, sign == join.HoldsByType && !sure(steps):
+	case d.Grouped, l.Round, sign == waits.HoldsByType && !sure(steps):
 		f.Confidence = analyze.Possible
 	case persists(steps):
 		f.Confidence = analyze.Confirmed
@@ -98,7 +99,7 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 
 // reportTwice tells of a cycle that shows only in the lines: this form of dump has
 // no addresses.
-func reportTwice(p *analyze.Pass, d *join.WaitDump, l *join.Lock) {
+func reportTwice(p *analyze.Pass, d *waits.Dump, l *waits.Lock) {
 	s := l.Twice
 	f := analyze.Finding{
 		Subject:  l.Name() + d.In(),
@@ -121,7 +122,7 @@ func reportTwice(p *analyze.Pass, d *join.WaitDump, l *join.Lock) {
 // circle by chance.
 func sure(steps []edge) bool {
 	for _, e := range steps {
-		if e.holds.Trust <= join.LockByType || len(e.holds.Holders) > 1 {
+		if e.holds.Trust <= waits.LockByType || len(e.holds.Holders) > 1 {
 			return false
 		}
 	}
@@ -156,16 +157,16 @@ func functions(steps []edge) []string {
 	return out
 }
 
-func detail(l *join.Lock, steps []edge, group []*join.Lock) string {
+func detail(l *waits.Lock, steps []edge, group []*waits.Lock) string {
 	var b strings.Builder
 	b.WriteString("Each goroutine of the cycle waits for a lock that the next one holds, so none of them can go on:")
 	for _, e := range steps {
 		s := e.by.Stack
 		how := "it has a pointer to the lock's object"
 		switch e.by.Sign {
-		case join.HoldsByLine:
+		case waits.HoldsByLine:
 			how = "it is behind the line where others wait for that lock"
-		case join.HoldsByType:
+		case waits.HoldsByType:
 			how = "it is in a function of the type that locks it"
 		}
 		fmt.Fprintf(&b, "\n- %s (%s) holds the %s: %s in %s; it waits for the %s in %s%s", s.Label(e.by.G), s.Path(), e.holds.Name(), how, s.At(e.by.Frame), e.wants.Name(), s.At(s.Site), e.wants.Age())

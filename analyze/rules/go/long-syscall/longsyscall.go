@@ -10,6 +10,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 )
 
 // ID of the rule.
@@ -36,7 +37,7 @@ func Rule() *analyze.Rule {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, d := range join.WaitsOf(p).Dumps {
+	for _, d := range waits.Of(p).Dumps {
 		for _, c := range d.Crowds(key) {
 			if c.Minutes() < int64(p.Threshold("minutes")) {
 				continue
@@ -49,15 +50,15 @@ func run(_ context.Context, p *analyze.Pass) error {
 
 // key is the place of a system call or a C function of the program. Waiting for
 // signals, descriptors and subprocesses is what some calls are for.
-func key(s *join.Stack) string {
-	if s.Kind != join.InSyscall || s.Idle != "" || len(s.App) == 0 ||
+func key(s *waits.Stack) string {
+	if s.Kind != waits.InSyscall || s.Idle != "" || len(s.App) == 0 ||
 		s.Has("syscall.Wait4", "syscall.wait4", "syscall.EpollWait", "golang.org/x/sys/unix.EpollWait", "golang.org/x/sys/unix.Select", "golang.org/x/sys/unix.Poll", "internal/syscall/unix.Waitid") {
 		return ""
 	}
 	return s.At(s.Top())
 }
 
-func report(p *analyze.Pass, d *join.WaitDump, c *join.Crowd) {
+func report(p *analyze.Pass, d *waits.Dump, c *waits.Crowd) {
 	s := c.First()
 	f := d.Finding("system call at "+s.Where(s.Top()), c)
 	f.Severity, f.Confidence = analyze.Low, analyze.Likely

@@ -10,6 +10,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 )
 
 // ID of the rule.
@@ -73,7 +74,7 @@ var subscriptions = []string{
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, d := range join.WaitsOf(p).Dumps {
+	for _, d := range waits.Of(p).Dumps {
 		timers := timers(d)
 		for _, c := range d.Crowds(key) {
 			crowd := c.Count >= int64(p.Threshold("crowd")) && c.Minutes() >= 1
@@ -92,7 +93,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 }
 
 // timers counts the goroutines that net/http starts for a call that has a timeout.
-func timers(d *join.WaitDump) (n int64) {
+func timers(d *waits.Dump) (n int64) {
 	for _, s := range d.Stacks {
 		if s.Has("net/http.setRequestCancel.func4", "net/http.setRequestCancel.func3") {
 			n += s.Count
@@ -101,8 +102,8 @@ func timers(d *join.WaitDump) (n int64) {
 	return n
 }
 
-func key(s *join.Stack) string {
-	if s.Kind != join.WaitIO && s.Kind != join.WaitSelect && s.Kind != join.WaitRecv || len(s.App) == 0 || s.Has(subscriptions...) {
+func key(s *waits.Stack) string {
+	if s.Kind != waits.OnIO && s.Kind != waits.OnSelect && s.Kind != waits.OnRecv || len(s.App) == 0 || s.Has(subscriptions...) {
 		return ""
 	}
 	if what(s) == "" {
@@ -111,7 +112,7 @@ func key(s *join.Stack) string {
 	return what(s) + s.At(caller(s))
 }
 
-func what(s *join.Stack) string {
+func what(s *waits.Stack) string {
 	for _, c := range clients {
 		if s.Has(c.fn) {
 			return c.what
@@ -121,9 +122,9 @@ func what(s *join.Stack) string {
 }
 
 // caller is the first frame of the program outside of the client library.
-func caller(s *join.Stack) int {
+func caller(s *waits.Stack) int {
 	for _, i := range s.App {
-		frame := &join.Stack{Frames: s.Frames[i : i+1]}
+		frame := &waits.Stack{Frames: s.Frames[i : i+1]}
 		if what(frame) == "" && !vendor(s.Frames[i].Func) {
 			return i
 		}
@@ -132,9 +133,9 @@ func caller(s *join.Stack) int {
 }
 
 func vendor(fn string) bool {
-	pkg := join.PackageOf(fn)
+	pkg := waits.PackageOf(fn)
 	for _, c := range clients {
-		if root := join.PackageOf(c.fn); root != "" && (pkg == root || len(pkg) > len(root) && pkg[:len(root)+1] == root+"/") {
+		if root := waits.PackageOf(c.fn); root != "" && (pkg == root || len(pkg) > len(root) && pkg[:len(root)+1] == root+"/") {
 			return true
 		}
 	}
@@ -143,7 +144,7 @@ func vendor(fn string) bool {
 
 // remote is a connection to the address that most outgoing connections of the
 // dump's process lead to, how many do, and how many there are.
-func remote(d *join.WaitDump, p *analyze.Pass) (most *join.Socket, n, all int) {
+func remote(d *waits.Dump, p *analyze.Pass) (most *join.Socket, n, all int) {
 	pr := d.Owner.Process
 	if pr == nil {
 		return nil, 0, 0
@@ -167,7 +168,7 @@ func remote(d *join.WaitDump, p *analyze.Pass) (most *join.Socket, n, all int) {
 	return most, n, all
 }
 
-func report(p *analyze.Pass, d *join.WaitDump, c *join.Crowd) {
+func report(p *analyze.Pass, d *waits.Dump, c *waits.Crowd) {
 	s := c.First()
 	f := d.Finding("client calls at "+s.Where(caller(s)), c)
 	f.Severity, f.Confidence = analyze.Medium, analyze.Likely

@@ -9,6 +9,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 )
 
 // ID of the rule.
@@ -53,7 +54,7 @@ var pools = []struct{ fn, what string }{
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, d := range join.WaitsOf(p).Dumps {
+	for _, d := range waits.Of(p).Dumps {
 		for _, c := range d.Crowds(what) {
 			if c.Count < int64(p.Threshold("many")) {
 				p.Note("%s for %s, needs %g", join.Count(c.Count, "waiter"), what(c.First()), p.Threshold("many"))
@@ -67,11 +68,11 @@ func run(_ context.Context, p *analyze.Pass) error {
 
 // what says which pool a stack waits for: the function must be near the wait, not
 // further out (a query that runs stands below the call that got its connection).
-func what(s *join.Stack) string {
-	if !s.Kind.Passive() && s.Kind != join.Asleep || s.Idle != "" || s.Site < 0 {
+func what(s *waits.Stack) string {
+	if !s.Kind.Passive() && s.Kind != waits.Asleep || s.Idle != "" || s.Site < 0 {
 		return ""
 	}
-	near := &join.Stack{Frames: s.Frames[s.Site:min(s.Site+2, len(s.Frames))]}
+	near := &waits.Stack{Frames: s.Frames[s.Site:min(s.Site+2, len(s.Frames))]}
 	for _, pool := range pools {
 		if pool.what != "" && near.Has(pool.fn) {
 			return pool.what
@@ -80,7 +81,7 @@ func what(s *join.Stack) string {
 	return ""
 }
 
-func report(p *analyze.Pass, d *join.WaitDump, c *join.Crowd) {
+func report(p *analyze.Pass, d *waits.Dump, c *waits.Crowd) {
 	s := c.First()
 	f := d.Finding("waiting for "+what(s), c)
 	f.Severity, f.Confidence = analyze.Medium, analyze.Likely
@@ -100,8 +101,8 @@ func report(p *analyze.Pass, d *join.WaitDump, c *join.Crowd) {
 
 // users names the goroutines that are inside the same library without queueing:
 // they have the slots.
-func users(d *join.WaitDump, s *join.Stack) string {
-	pkg := join.PackageOf(s.Frames[s.Site].Func) + "."
+func users(d *waits.Dump, s *waits.Stack) string {
+	pkg := waits.PackageOf(s.Frames[s.Site].Func) + "."
 	var out []string
 	var n int64
 	for _, o := range d.Stacks {
@@ -113,5 +114,5 @@ func users(d *join.WaitDump, s *join.Stack) string {
 	if n == 0 {
 		return "No goroutine of the dump is inside the library otherwise: whoever has the slots has returned without giving them back, or keeps them while doing something else."
 	}
-	return fmt.Sprintf("%s are inside the library and have slots: %s.", join.Count(n, "goroutine"), join.List(out, 4))
+	return fmt.Sprintf("%s are inside the library and have slots: %s.", join.Count(n, "goroutine"), waits.List(out, 4))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 )
 
 // ID of the rule.
@@ -131,7 +132,7 @@ func (r *reader) places(first *fact.Profile, i int, last *fact.Profile, j int) [
 			if at < 0 || value >= len(s.Values) {
 				continue
 			}
-			where := (&join.Stack{Frames: s.Frames}).At(at)
+			where := (&waits.Stack{Frames: s.Frames}).At(at)
 			if index[where] == nil {
 				index[where] = &place{where: where}
 				out = append(out, index[where])

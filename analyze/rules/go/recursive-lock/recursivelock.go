@@ -9,7 +9,7 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
-	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 	"github.com/culprit-dev/culprit/analyze/rules/internal/tables"
 )
 
@@ -30,15 +30,15 @@ func Rule() *analyze.Rule {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, d := range join.WaitsOf(p).Dumps {
-		for _, group := range d.ShapesOf(join.LockTwice) {
+	for _, d := range waits.Of(p).Dumps {
+		for _, group := range d.ShapesOf(waits.LockTwice) {
 			report(p, d, group)
 		}
 	}
 	return nil
 }
 
-func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
+func report(p *analyze.Pass, d *waits.Dump, group []*waits.Lock) {
 	l := group[0]
 	r := l.Recursion
 	s := r.Stack
@@ -46,7 +46,7 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 		Subject:  l.Name() + d.In(),
 		Severity: analyze.High, Confidence: analyze.Likely,
 		Title:    title(d, l, group),
-		Detail:   detail(l, join.BlockedBy(group)),
+		Detail:   detail(l, waits.BlockedBy(group)),
 		Missing:  d.Limits(),
 		Entities: append(d.Entities(), l.Entity()),
 		Fix:      fix(l),
@@ -63,31 +63,31 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 		w := l.Other(r.G)
 		f.Confidence = analyze.Possible
 		f.Title = fmt.Sprintf("%s%s waits in %s for the %s, which its caller %s seems to hold itself, or which was locked and never unlocked; %s blocked",
-			tables.Sentence(s.Label(r.G)), d.In(), s.At(s.Site), l.Name(), s.Func(r.Outer), blocked(join.BlockedBy(group)))
+			tables.Sentence(s.Label(r.G)), d.In(), s.At(s.Site), l.Name(), s.Func(r.Outer), blocked(waits.BlockedBy(group)))
 		f.Against = append(f.Against, w.Stack.Cite(w.G, w.Stack.Site, "%s waits for it as well, in %s: if %s only calls %s in a loop, a path that returned between Lock and Unlock leaked the lock, perhaps in %s",
 			w.Stack.Label(w.G), w.Stack.At(w.Stack.Site), s.Func(r.Outer), s.Func(s.Site), w.Stack.Func(w.Stack.Top())))
-	case r.Sign == join.HoldsByType || r.Copied || d.Grouped:
+	case r.Sign == waits.HoldsByType || r.Copied || d.Grouped:
 		f.Confidence = analyze.Possible
-	case r.Sign == join.HoldsByLine && l.Persists():
+	case r.Sign == waits.HoldsByLine && l.Persists():
 		f.Confidence = analyze.Confirmed
 	}
 	p.Report(f)
 }
 
-func title(d *join.WaitDump, l *join.Lock, group []*join.Lock) string {
+func title(d *waits.Dump, l *waits.Lock, group []*waits.Lock) string {
 	r := l.Recursion
 	s := r.Stack
 	who := tables.Sentence(s.Label(r.G)) + d.In()
 	if l.Once() {
-		return fmt.Sprintf("%s waits for ever in %s for the %s that it is inside of: the function that the Once runs asks for it again%s", who, s.At(s.Site), l.Name(), join.MoreLocks(group))
+		return fmt.Sprintf("%s waits for ever in %s for the %s that it is inside of: the function that the Once runs asks for it again%s", who, s.At(s.Site), l.Name(), waits.MoreLocks(group))
 	}
 	if r.Copied {
-		return fmt.Sprintf("%s waits for ever in %s for a copy of a lock: the caller %s seems to hold the %s, and the method has a copy of the object for receiver%s", who, s.At(s.Site), s.Func(r.Outer), l.Kind(), join.MoreLocks(group))
+		return fmt.Sprintf("%s waits for ever in %s for a copy of a lock: the caller %s seems to hold the %s, and the method has a copy of the object for receiver%s", who, s.At(s.Site), s.Func(r.Outer), l.Kind(), waits.MoreLocks(group))
 	}
-	return fmt.Sprintf("%s locks the %s twice: %s seems to hold it and calls %s, which waits for it for ever%s", who, l.Name(), s.Func(r.Outer), s.At(s.Site), join.MoreLocks(group))
+	return fmt.Sprintf("%s locks the %s twice: %s seems to hold it and calls %s, which waits for it for ever%s", who, l.Name(), s.Func(r.Outer), s.At(s.Site), waits.MoreLocks(group))
 }
 
-func detail(l *join.Lock, n int64) string {
+func detail(l *waits.Lock, n int64) string {
 	r := l.Recursion
 	s := r.Stack
 	rest := fmt.Sprintf("Nobody else is a candidate for holding it. %s blocked by it.", blocked(n))
@@ -96,14 +96,14 @@ func detail(l *join.Lock, n int64) string {
 		return fmt.Sprintf("A sync.Once holds its lock while its function runs. On one stack, that function, called in %s, comes back to the same call of Do, in %s: %s. %s", s.At(r.Outer), s.At(s.Site), s.Path(), rest)
 	case r.Copied:
 		return fmt.Sprintf("%s has its receiver by value, so that the call in %s copied the object with its lock. If the lock was held then, so is the copy, and nobody has a pointer to the copy that could release it. That it was held is inferred. `go vet` reports such copies. %s", s.Func(s.Site), s.At(r.Outer), rest)
-	case r.Sign == join.HoldsByType:
+	case r.Sign == waits.HoldsByType:
 		return fmt.Sprintf("Go's locks are not recursive. On one stack, %s, a function of the type that the lock belongs to, calls through %s %s, which waits for the lock (%s). That both mean one object, and that the outer one holds the lock, is inferred: the receivers are not both printed. %s", s.At(r.Outer), s.Path(), s.At(s.Site), l.Trust, rest)
 	}
 	return fmt.Sprintf("Go's locks are not recursive. On one stack, %s has the lock's object as its receiver and calls, through %s, %s, which waits for the lock of the same object (%s). That it holds the lock when it calls is inferred. %s", s.At(r.Outer), s.Path(), s.At(s.Site), l.Trust, rest)
 }
 
 // fix is what to change where the recursion begins.
-func fix(l *join.Lock) string {
+func fix(l *waits.Lock) string {
 	r := l.Recursion
 	s := r.Stack
 	if l.Once() {

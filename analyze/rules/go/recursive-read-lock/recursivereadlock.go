@@ -9,7 +9,7 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
-	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 )
 
 // ID of the rule.
@@ -29,15 +29,15 @@ func Rule() *analyze.Rule {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, d := range join.WaitsOf(p).Dumps {
-		for _, group := range d.ShapesOf(join.LockReadTwice) {
+	for _, d := range waits.Of(p).Dumps {
+		for _, group := range d.ShapesOf(waits.LockReadTwice) {
 			report(p, d, group)
 		}
 	}
 	return nil
 }
 
-func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
+func report(p *analyze.Pass, d *waits.Dump, group []*waits.Lock) {
 	l := group[0]
 	r := l.Recursion
 	s, w := r.Stack, r.Writer
@@ -45,7 +45,7 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 		Subject:  l.Name() + d.In(),
 		Severity: analyze.High, Confidence: analyze.Likely,
 		Title: fmt.Sprintf("Deadlock on the %s%s: %s holds the read lock and calls %s, which read-locks again behind the pending writer %s; %s%s",
-			l.Name(), d.In(), s.Func(r.Outer), s.At(s.Site), w.Stack.Func(w.Stack.Site), blocked(join.BlockedBy(group)), join.MoreLocks(group)),
+			l.Name(), d.In(), s.Func(r.Outer), s.At(s.Site), w.Stack.Func(w.Stack.Site), blocked(waits.BlockedBy(group)), waits.MoreLocks(group)),
 		Detail: fmt.Sprintf("A pending writer keeps new readers of an RWMutex out, also a reader that has the lock already. %s holds the read lock in %s and calls %s, which waits in RLock behind %s (%s); "+
 			"the writer waits for %s to give its read lock back. The lock: %s. Waiting for it: %d writers and %d readers in %s.",
 			s.Label(r.G), s.At(r.Outer), s.At(s.Site), w.Stack.Label(w.G), w.Stack.At(w.Stack.Site), s.Func(r.Outer), l.Trust, l.Writers(), l.Readers(), l.Sites()),
@@ -60,9 +60,9 @@ func report(p *analyze.Pass, d *join.WaitDump, group []*join.Lock) {
 		analyze.Cite(r.G.FrameAt(r.Outer), "the frame that holds the read lock"))
 	f.Evidence = slices.Concat(f.Evidence, l.WaiterEvidence(3), d.Link(), l.SupportOf())
 	switch {
-	case r.Sign == join.HoldsByType || d.Grouped:
+	case r.Sign == waits.HoldsByType || d.Grouped:
 		f.Confidence = analyze.Possible
-	case r.Sign == join.HoldsByLine && l.Persists():
+	case r.Sign == waits.HoldsByLine && l.Persists():
 		f.Confidence = analyze.Confirmed
 	}
 	p.Report(f)

@@ -9,6 +9,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 )
 
 // ID of the rule.
@@ -34,8 +35,8 @@ func Rule() *analyze.Rule {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, d := range join.WaitsOf(p).Dumps {
-		gc := one(d.Crowds(func(s *join.Stack) string { return ifKind(s, s.Kind == join.WaitGC) }))
+	for _, d := range waits.Of(p).Dumps {
+		gc := one(d.Crowds(func(s *waits.Stack) string { return ifKind(s, s.Kind == waits.OnGC) }))
 		if gc != nil {
 			share := float64(gc.Count) / float64(d.Total)
 			if gc.Count >= int64(p.Threshold("assists")) || share >= p.Threshold("share") && gc.Count >= int64(p.Threshold("least")) {
@@ -45,7 +46,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 				p.Note("%d goroutines in garbage collection work of %d", gc.Count, d.Total)
 			}
 		}
-		ready := one(d.Crowds(func(s *join.Stack) string { return ifKind(s, s.State == "runnable") }))
+		ready := one(d.Crowds(func(s *waits.Stack) string { return ifKind(s, s.State == "runnable") }))
 		if ready == nil {
 			continue
 		}
@@ -59,21 +60,21 @@ func run(_ context.Context, p *analyze.Pass) error {
 	return nil
 }
 
-func ifKind(s *join.Stack, ok bool) string {
+func ifKind(s *waits.Stack, ok bool) string {
 	if !ok || len(s.App) == 0 {
 		return ""
 	}
 	return "all"
 }
 
-func one(c []*join.Crowd) *join.Crowd {
+func one(c []*waits.Crowd) *waits.Crowd {
 	if len(c) == 0 {
 		return nil
 	}
 	return c[0]
 }
 
-func report(p *analyze.Pass, d *join.WaitDump, c *join.Crowd, doing, why, fix, next string) {
+func report(p *analyze.Pass, d *waits.Dump, c *waits.Crowd, doing, why, fix, next string) {
 	s := c.First()
 	f := d.Finding(doing, c)
 	// One dump may have been taken in the middle of a collection.

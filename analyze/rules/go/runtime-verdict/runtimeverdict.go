@@ -11,6 +11,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 )
 
 // ID of the rule.
@@ -108,7 +109,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 		frame := -1
 		where := ""
 		if g != nil {
-			if frame = join.PanicFrame(g); frame >= 0 {
+			if frame = waits.PanicFrame(g); frame >= 0 {
 				where = fmt.Sprintf("%s:%d", g.Frames[frame].File, g.Frames[frame].Line)
 			}
 		}
@@ -168,7 +169,7 @@ func (c *crash) finding(p *analyze.Pass) analyze.Finding {
 	if c.g != nil {
 		at, through := "", max(c.frame, 0)
 		if c.frame >= 0 && !c.v.stuck {
-			s := &join.Stack{Frames: c.g.Frames}
+			s := &waits.Stack{Frames: c.g.Frames}
 			at = " in " + s.At(c.frame)
 			f.Title += ", in " + s.At(c.frame)
 			f.Entities = append(f.Entities, s.SiteEntity("", c.frame))

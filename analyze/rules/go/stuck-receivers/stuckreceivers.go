@@ -12,6 +12,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 	"github.com/culprit-dev/culprit/analyze/rules/internal/tables"
 )
 
@@ -39,7 +40,7 @@ func Rule() *analyze.Rule {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, d := range join.WaitsOf(p).Dumps {
+	for _, d := range waits.Of(p).Dumps {
 		if len(d.Suspects) > 0 {
 			judge(p, d)
 		}
@@ -49,16 +50,16 @@ func run(_ context.Context, p *analyze.Pass) error {
 
 // judge reports the likeliest suspect of a dump. The others look no different from
 // goroutines at rest and are only counted.
-func judge(p *analyze.Pass, d *join.WaitDump) {
+func judge(p *analyze.Pass, d *waits.Dump) {
 	u := likeliest(p, d)
 	if u == nil {
 		return
 	}
 	s := u.Stack
-	if s.Kind == join.WaitGroup || s.Kind == join.Parked {
+	if s.Kind == waits.OnGroup || s.Kind == waits.Parked {
 		return
 	}
-	many := s.Count >= int64(p.Threshold("many")) && s.Minutes() >= int64(p.Threshold("minutes")) && s.Kind != join.WaitSelect
+	many := s.Count >= int64(p.Threshold("many")) && s.Minutes() >= int64(p.Threshold("minutes")) && s.Kind != waits.OnSelect
 	timedOut := strings.HasPrefix(d.Meta.Cause, "panic: test timed out")
 	if u.Score < int(p.Threshold("hint")) && u.Firm == "" && !many {
 		p.Note("%s is the likeliest of %d passive waits, with %d points of %g", s.At(s.Top()), len(d.Suspects), u.Score, p.Threshold("hint"))
@@ -76,7 +77,7 @@ func judge(p *analyze.Pass, d *join.WaitDump) {
 	}
 	f.Evidence = append(f.Evidence, s.Cite(s.First(), s.Shown(), "%s waits %s in %s: %s", s.Label(s.First()), s.Kind, s.At(s.Top()), s.Path()))
 	if g := s.First(); g.CreatedBy != "" {
-		f.Evidence = append(f.Evidence, analyze.Cite(g.CreatedByAt(), "created by %s", join.ShortFunc(g.CreatedBy)))
+		f.Evidence = append(f.Evidence, analyze.Cite(g.CreatedByAt(), "created by %s", waits.ShortFunc(g.CreatedBy)))
 	}
 	if o := u.Parent; o != nil {
 		f.Evidence = append(f.Evidence, o.Cite(o.First(), o.Top(), "%s, which started it, waits in %s", o.Label(o.First()), o.At(o.Top())))
@@ -101,7 +102,7 @@ func judge(p *analyze.Pass, d *join.WaitDump) {
 
 // likeliest is the first suspect that a healthy baseline does not have as well, nil
 // if it has all of them. A wait without a way out is told whatever a baseline has.
-func likeliest(p *analyze.Pass, d *join.WaitDump) *join.Suspect {
+func likeliest(p *analyze.Pass, d *waits.Dump) *waits.Suspect {
 	for _, u := range d.Suspects {
 		h, ok := d.HealthyOf(p, u.Stack.Origin())
 		if u.Firm != "" || !ok || h.N == 0 || float64(d.FromOrigin(u.Stack.Origin())) >= p.Threshold("baseline")*float64(h.N) {
@@ -112,15 +113,15 @@ func likeliest(p *analyze.Pass, d *join.WaitDump) *join.Suspect {
 	return nil
 }
 
-func title(d *join.WaitDump, u *join.Suspect, score int) string {
+func title(d *waits.Dump, u *waits.Suspect, score int) string {
 	s := u.Stack
 	who := s.Label(s.First())
 	verb := "waits"
 	if s.Count > 1 {
 		who, verb = join.Count(s.Count, "goroutine"), "wait"
 	}
-	what := map[join.WaitKind]string{
-		join.WaitRecv: "to receive", join.WaitSelect: "in a select", join.WaitCond: "for a Cond to be signalled",
+	what := map[waits.Kind]string{
+		waits.OnRecv: "to receive", waits.OnSelect: "in a select", waits.OnCond: "for a Cond to be signalled",
 	}[s.Kind]
 	sure := "perhaps for ever"
 	switch {
@@ -132,7 +133,7 @@ func title(d *join.WaitDump, u *join.Suspect, score int) string {
 	return fmt.Sprintf("%s%s %s %s in %s, %s", tables.Sentence(who), d.In(), verb, what, s.At(s.Top()), sure)
 }
 
-func detail(d *join.WaitDump, u *join.Suspect) string {
+func detail(d *waits.Dump, u *waits.Suspect) string {
 	var b strings.Builder
 	s := u.Stack
 	fmt.Fprintf(&b, "The stack: %s.", s.Path())
@@ -147,7 +148,7 @@ func detail(d *join.WaitDump, u *join.Suspect) string {
 		others = append(others, fmt.Sprintf("%s (%s)", o.Stack.At(o.Stack.Top()), o.Stack.Kind))
 	}
 	if len(others) > 0 {
-		fmt.Fprintf(&b, "\n\nOther passive waits, from likely to unlikely: %s.", join.List(others, 3))
+		fmt.Fprintf(&b, "\n\nOther passive waits, from likely to unlikely: %s.", waits.List(others, 3))
 	}
 	return b.String()
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 )
 
 // ID of the rule.
@@ -35,7 +36,7 @@ func Rule() *analyze.Rule {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, d := range join.WaitsOf(p).Dumps {
+	for _, d := range waits.Of(p).Dumps {
 		for _, s := range d.Sends {
 			if s.Consumer != nil {
 				c := s.Consumer
@@ -51,7 +52,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 	return nil
 }
 
-func report(p *analyze.Pass, d *join.WaitDump, send *join.Send) {
+func report(p *analyze.Pass, d *waits.Dump, send *waits.Send) {
 	s := send.Stacks[0]
 	g := s.First()
 	top := s.Top()
@@ -80,7 +81,7 @@ func report(p *analyze.Pass, d *join.WaitDump, send *join.Send) {
 		f.Evidence = append(f.Evidence, st.Cite(first, st.Shown(), "%s is blocked %s in %s (%s)%s", st.Label(first), st.Kind, st.At(st.Top()), st.Path(), more))
 	}
 	if g.CreatedBy != "" {
-		f.Evidence = append(f.Evidence, analyze.Cite(g.CreatedByAt(), "created by %s", join.ShortFunc(g.CreatedBy)))
+		f.Evidence = append(f.Evidence, analyze.Cite(g.CreatedByAt(), "created by %s", waits.ShortFunc(g.CreatedBy)))
 	}
 	f.Evidence = slices.Concat(f.Evidence, d.Link(), d.SupportFor(s))
 	if send.Count >= int64(p.Threshold("many")) || grown {
@@ -112,39 +113,39 @@ func is(n int64) string {
 }
 
 // subject is "chan send at hub.go:31".
-func subject(d *join.WaitDump, send *join.Send) string {
+func subject(d *waits.Dump, send *waits.Send) string {
 	s := send.Stacks[0]
 	what := "chan send"
-	if s.Kind == join.WaitPipe {
+	if s.Kind == waits.OnPipe {
 		what = "pipe write"
 	}
 	return what + " at " + s.Where(s.Top()) + d.In()
 }
 
 // partner says what a blocked sender needs.
-func partner(s *join.Stack) string {
-	if s.Kind == join.WaitPipe {
+func partner(s *waits.Stack) string {
+	if s.Kind == waits.OnPipe {
 		return "A write to an io.Pipe waits until the other end has read it or is closed; "
 	}
 	return "A send on a channel without room waits until somebody receives; "
 }
 
-func fix(s *join.Stack) string {
+func fix(s *waits.Stack) string {
 	at := s.Where(s.Top())
-	if s.Kind == join.WaitPipe {
+	if s.Kind == waits.OnPipe {
 		return fmt.Sprintf("Close the reading end of the pipe on every path of who reads it (`defer pr.Close()`): the write at %s returns then.", at)
 	}
 	return fmt.Sprintf("Give the send at %s a way out: a channel with a buffer for the one value, or a select with the context that ends when the receiver leaves; where the channel counts slots, give the slot back on every path (defer).", at)
 }
 
-func title(d *join.WaitDump, send *join.Send, before int64, grown bool) string {
+func title(d *waits.Dump, send *waits.Send, before int64, grown bool) string {
 	s := send.Stacks[0]
 	who := "and nobody receives"
 	switch {
 	case send.Behind != nil:
 		o := send.Behind.Stacks[0]
 		who = fmt.Sprintf("and %s, which should receive, is blocked %s itself in %s", o.Label(o.First()), o.Kind, o.At(o.Top()))
-	case s.Kind == join.WaitPipe:
+	case s.Kind == waits.OnPipe:
 		who = "and nobody reads"
 	}
 	if send.Live != nil && !send.Leaked && !grown {
@@ -157,14 +158,14 @@ func title(d *join.WaitDump, send *join.Send, before int64, grown bool) string {
 	return t
 }
 
-func detail(d *join.WaitDump, send *join.Send, before int64, grown bool) string {
+func detail(d *waits.Dump, send *waits.Send, before int64, grown bool) string {
 	var b strings.Builder
 	s := send.Stacks[0]
 	g := s.First()
 	fmt.Fprintf(&b, "%d of the %d goroutines in the dump %s blocked %s in %s%s. ", send.Count, d.Total, is(send.Count), s.Kind, s.At(s.Top()), aged(s))
 	b.WriteString(partner(s))
 	switch {
-	case s.Kind == join.WaitPipe && send.Live == nil:
+	case s.Kind == waits.OnPipe && send.Live == nil:
 		b.WriteString("no goroutine of the dump that has to do with this code works or could come back to read. The reader has returned, without closing its end, or never began.")
 	case send.Behind != nil:
 		o := send.Behind.Stacks[0]
@@ -175,7 +176,7 @@ func detail(d *join.WaitDump, send *join.Send, before int64, grown bool) string 
 		b.WriteString("a goroutine of the same code still works and may come back to receive.")
 	}
 	if g.CreatedBy != "" {
-		fmt.Fprintf(&b, "\n\nCreated by %s", join.ShortFunc(g.CreatedBy))
+		fmt.Fprintf(&b, "\n\nCreated by %s", waits.ShortFunc(g.CreatedBy))
 		if g.CreatedByFile != "" {
 			fmt.Fprintf(&b, " at %s:%d", g.CreatedByFile[strings.LastIndexAny(g.CreatedByFile, `/\`)+1:], g.CreatedByLine)
 		}
@@ -190,7 +191,7 @@ func detail(d *join.WaitDump, send *join.Send, before int64, grown bool) string 
 	return b.String()
 }
 
-func aged(s *join.Stack) string {
+func aged(s *waits.Stack) string {
 	if m := s.Minutes(); m > 0 {
 		return ", the longest for at least " + join.Count(m, "minute")
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
-	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 	"github.com/culprit-dev/culprit/analyze/rules/internal/tables"
 )
 
@@ -33,15 +33,15 @@ func Rule() *analyze.Rule {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, d := range join.WaitsOf(p).Dumps {
+	for _, d := range waits.Of(p).Dumps {
 		for _, s := range d.Stacks {
 			if s.Dumper || s.Idle != "" || len(s.App) == 0 {
 				continue
 			}
 			switch s.Kind {
-			case join.WaitNilChan:
+			case waits.OnNilChan:
 				p.Report(nilChan(p, d, s))
-			case join.WaitNoCases:
+			case waits.OnNoCases:
 				if s.Frames[s.Top()].Func == "main.main" || slices.ContainsFunc(s.Frames, func(f fact.Frame) bool { return f.Func == "main.main" }) {
 					p.Note("%s is parked by main", s.Label(s.First()))
 					continue
@@ -53,7 +53,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 	return nil
 }
 
-func nilChan(p *analyze.Pass, d *join.WaitDump, s *join.Stack) analyze.Finding {
+func nilChan(p *analyze.Pass, d *waits.Dump, s *waits.Stack) analyze.Finding {
 	f := finding(d, s)
 	f.Severity, f.Confidence = analyze.Medium, analyze.Confirmed
 	if d.Grouped {
@@ -68,7 +68,7 @@ func nilChan(p *analyze.Pass, d *join.WaitDump, s *join.Stack) analyze.Finding {
 	return f
 }
 
-func noCases(d *join.WaitDump, s *join.Stack) analyze.Finding {
+func noCases(d *waits.Dump, s *waits.Stack) analyze.Finding {
 	f := finding(d, s)
 	f.Severity, f.Confidence = analyze.Low, analyze.Possible
 	f.Title = fmt.Sprintf("%s%s is parked for ever in %s by a select without cases", tables.Sentence(s.Label(s.First())), d.In(), s.At(s.Top()))
@@ -77,7 +77,7 @@ func noCases(d *join.WaitDump, s *join.Stack) analyze.Finding {
 	return f
 }
 
-func finding(d *join.WaitDump, s *join.Stack) analyze.Finding {
+func finding(d *waits.Dump, s *waits.Stack) analyze.Finding {
 	return analyze.Finding{
 		Subject:  s.State + " at " + s.Where(s.Top()) + d.In(),
 		Evidence: slices.Concat([]analyze.Evidence{s.Cite(s.First(), s.Top(), "%s, one of %d: %s", s.Label(s.First()), s.Count, s.State)}, d.Link(), d.SupportFor(s)),

@@ -6,21 +6,22 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 	"github.com/culprit-dev/culprit/analyze/rules/internal/tables"
 )
 
 // shared reports whether the wait is for a call that singleflight makes once for all
 // who ask for the same key.
-func shared(s *join.Stack) bool {
+func shared(s *waits.Stack) bool {
 	return s.Site >= 0 && s.Frames[s.Site].Func == "golang.org/x/sync/singleflight.(*Group).Do"
 }
 
 // within reports whether a goroutine that waits for a shared call is itself making
 // one.
-func within(s *join.Stack) bool { return s.Has("golang.org/x/sync/singleflight.(*Group).doCall") }
+func within(s *waits.Stack) bool { return s.Has("golang.org/x/sync/singleflight.(*Group).doCall") }
 
 // reportOwnCall tells of a shared call that asks for its own key.
-func reportOwnCall(p *analyze.Pass, d *join.WaitDump, g *join.Group) {
+func reportOwnCall(p *analyze.Pass, d *waits.Dump, g *waits.Group) {
 	s := g.Stack
 	f := analyze.Finding{Severity: analyze.Medium, Confidence: analyze.Likely}
 	fill(&f, d, g)
@@ -31,7 +32,7 @@ func reportOwnCall(p *analyze.Pass, d *join.WaitDump, g *join.Group) {
 }
 
 // reportShared tells of goroutines behind one shared call that has not come back.
-func reportShared(p *analyze.Pass, d *join.WaitDump, g *join.Group) {
+func reportShared(p *analyze.Pass, d *waits.Dump, g *waits.Group) {
 	s, by := g.Stack, g.Live
 	f := analyze.Finding{Severity: analyze.Low, Confidence: analyze.Possible}
 	fill(&f, d, g)

@@ -11,6 +11,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 	"github.com/culprit-dev/culprit/analyze/rules/internal/tables"
 )
 
@@ -34,7 +35,7 @@ func Rule() *analyze.Rule {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, d := range join.WaitsOf(p).Dumps {
+	for _, d := range waits.Of(p).Dumps {
 		for _, g := range d.Groups {
 			judge(p, d, g)
 		}
@@ -42,7 +43,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 	return nil
 }
 
-func judge(p *analyze.Pass, d *join.WaitDump, g *join.Group) {
+func judge(p *analyze.Pass, d *waits.Dump, g *waits.Group) {
 	s := g.Stack
 	note := func(why string) { p.Note("%s in %s: %s", s.Label(s.First()), s.At(s.Top()), why) }
 	asleep := strings.Contains(d.Meta.Cause, "all goroutines are asleep")
@@ -55,10 +56,10 @@ func judge(p *analyze.Pass, d *join.WaitDump, g *join.Group) {
 	case shared(s) && within(s):
 		reportOwnCall(p, d, g)
 		return
-	case shared(s) && slices.ContainsFunc(d.Groups, func(o *join.Group) bool { return shared(o.Stack) && within(o.Stack) }):
+	case shared(s) && slices.ContainsFunc(d.Groups, func(o *waits.Group) bool { return shared(o.Stack) && within(o.Stack) }):
 		note("the shared call that it waits for has its own finding")
 		return
-	case shared(s) && s.Count > 1 && g.Live != nil && !g.Live.Kind.Lock() && g.Live.Kind != join.Running:
+	case shared(s) && s.Count > 1 && g.Live != nil && !g.Live.Kind.Lock() && g.Live.Kind != waits.Running:
 		reportShared(p, d, g)
 		return
 	case g.Live != nil:
@@ -87,7 +88,7 @@ func judge(p *analyze.Pass, d *join.WaitDump, g *join.Group) {
 	p.Report(f)
 }
 
-func fill(f *analyze.Finding, d *join.WaitDump, g *join.Group) {
+func fill(f *analyze.Finding, d *waits.Dump, g *waits.Group) {
 	s := g.Stack
 	who := s.Label(s.First())
 	if s.Count > 1 {
@@ -96,14 +97,14 @@ func fill(f *analyze.Finding, d *join.WaitDump, g *join.Group) {
 	f.Subject = "WaitGroup at " + s.Where(s.Top()) + d.In()
 	f.Missing, f.Next = d.Limits(), d.NextDumps()
 	f.Entities = append(d.Entities(), s.SiteEntity(d.Host, s.Top()))
-	f.Evidence = append(f.Evidence, s.Cite(s.First(), s.Shown(), "%s %s for the WaitGroup in %s: %s", who, waits(s.Count), s.At(s.Top()), s.Path()))
+	f.Evidence = append(f.Evidence, s.Cite(s.First(), s.Shown(), "%s %s for the WaitGroup in %s: %s", who, verb(s.Count), s.At(s.Top()), s.Path()))
 	if len(g.Workers) == 0 {
-		f.Title = fmt.Sprintf("%s%s %s in %s for a WaitGroup that nobody can finish: no goroutine is left to call Done", tables.Sentence(who), d.In(), waits(s.Count), s.At(s.Top()))
+		f.Title = fmt.Sprintf("%s%s %s in %s for a WaitGroup that nobody can finish: no goroutine is left to call Done", tables.Sentence(who), d.In(), verb(s.Count), s.At(s.Top()))
 		f.Detail = fmt.Sprintf("The stack: %s. No goroutine of the dump has to do with it: none is inside the same type, created by it, or created by the same function. A worker returned without Done, Add counted too many, or Wait stands inside the loop that starts the workers.", s.Path())
 		f.Fix = fmt.Sprintf("Call Add before the go statement and `defer wg.Done()` as the first line of the worker (or use WaitGroup.Go); check that Wait in %s stands behind the loop.", s.Func(s.Top()))
 	} else {
 		w := g.Workers[0]
-		f.Title = fmt.Sprintf("%s%s %s in %s for workers that do not end: %s waits %s in %s", tables.Sentence(who), d.In(), waits(s.Count), s.At(s.Top()), w.Label(w.First()), w.Kind, w.At(w.Top()))
+		f.Title = fmt.Sprintf("%s%s %s in %s for workers that do not end: %s waits %s in %s", tables.Sentence(who), d.In(), verb(s.Count), s.At(s.Top()), w.Label(w.First()), w.Kind, w.At(w.Top()))
 		f.Detail = fmt.Sprintf("The stack: %s. The workers that could call Done are blocked themselves: %s.", s.Path(), workers(g))
 		if g.Stopping != "" {
 			f.Detail += fmt.Sprintf(" %s is there to end something, so this wait is no rest. What its workers wait for is perhaps closed only behind this Wait, or under a lock that is held meanwhile.", g.Stopping)
@@ -116,15 +117,15 @@ func fill(f *analyze.Finding, d *join.WaitDump, g *join.Group) {
 	f.Evidence = slices.Concat(f.Evidence, d.Link(), d.SupportFor(s))
 }
 
-func workers(g *join.Group) string {
+func workers(g *waits.Group) string {
 	var out []string
 	for _, w := range g.Workers {
 		out = append(out, fmt.Sprintf("%s %s in %s", join.Count(w.Count, "goroutine"), w.Kind, w.At(w.Top())))
 	}
-	return join.List(out, 4)
+	return waits.List(out, 4)
 }
 
-func waits(n int64) string {
+func verb(n int64) string {
 	if n == 1 {
 		return "waits"
 	}

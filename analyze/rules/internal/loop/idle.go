@@ -7,7 +7,7 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
-	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/threads"
 )
 
 // waits are the calls in which an idle event loop stands.
@@ -80,7 +80,7 @@ func Busy(t *fact.Thread) (at fact.Frame, ok bool) {
 	if call := waitCall(t); call != "" {
 		return handler(t)
 	}
-	if i, own := join.OwnFrame(t); own && t.Runtime == "python" {
+	if i, own := threads.OwnFrame(t); own && t.Runtime == "python" {
 		return t.Frames[i], true
 	}
 	for _, f := range t.Frames {

@@ -12,13 +12,14 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/threads"
 )
 
 // Process is one process with its samples.
 type Process struct {
 	*join.Process
 	// Stacks are samples of its threads by gdb and the like.
-	Stacks []*join.ThreadSample
+	Stacks []*threads.Sample
 	// Traces are its traces by strace, one an artifact.
 	Traces []*Trace
 }
@@ -52,7 +53,7 @@ func build(p *analyze.Pass) []*Process {
 			b.messages[stem(id)] = threads[0].PID
 		}
 	}
-	for _, s := range join.ThreadsOf(p).All {
+	for _, s := range threads.Of(p).All {
 		b.stack(s)
 	}
 	for _, a := range p.Facts.Artifacts() {
@@ -90,7 +91,7 @@ func (b *builder) get(pr *join.Process) *Process {
 	return have
 }
 
-func (b *builder) stack(s *join.ThreadSample) {
+func (b *builder) stack(s *threads.Sample) {
 	if s.Runtime() == "go" || s.Runtime() == "jvm" {
 		return // their schedulers park threads in epoll for other reasons
 	}

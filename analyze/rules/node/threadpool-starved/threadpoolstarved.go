@@ -11,7 +11,7 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
-	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/threads"
 	"github.com/culprit-dev/culprit/analyze/rules/internal/loop"
 )
 
@@ -78,7 +78,7 @@ func (p *pool) threads() int { return len(p.busy) + len(p.idle) }
 
 // poolOf finds the pool's threads: they run worker() of threadpool.c. Those
 // without work wait for a condition directly below it.
-func poolOf(st *join.ThreadSample) *pool {
+func poolOf(st *threads.Sample) *pool {
 	pl := &pool{main: st.Main}
 	for _, t := range st.Threads {
 		at := -1

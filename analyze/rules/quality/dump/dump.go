@@ -9,6 +9,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 )
 
 // ID of the rule.
@@ -29,7 +30,7 @@ func Rule() *analyze.Rule {
 
 func run(_ context.Context, p *analyze.Pass) error {
 	elided := elidedIn(p)
-	for _, d := range join.WaitsOf(p).Dumps {
+	for _, d := range waits.Of(p).Dumps {
 		switch {
 		case d.Meta.Cut:
 			f := finding(d, "cut")
@@ -66,7 +67,7 @@ func elidedIn(p *analyze.Pass) map[fact.ID]*fact.Goroutine {
 	return out
 }
 
-func finding(d *join.WaitDump, what string) analyze.Finding {
+func finding(d *waits.Dump, what string) analyze.Finding {
 	return analyze.Finding{
 		Subject:  string(d.Meta.At.Artifact) + " (" + what + ")",
 		Severity: analyze.Info, Confidence: analyze.Confirmed,

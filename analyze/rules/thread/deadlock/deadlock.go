@@ -11,6 +11,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/threads"
 )
 
 // ID of the rule.
@@ -33,7 +34,7 @@ func Rule() *analyze.Rule {
 
 func run(_ context.Context, p *analyze.Pass) error {
 	owners := 0
-	for _, samples := range join.ThreadsOf(p).ByProcess(join.SamplesOf(p)) {
+	for _, samples := range threads.Of(p).ByProcess(join.SamplesOf(p)) {
 		latest := samples[len(samples)-1]
 		var circles []circle
 		for _, l := range latest.Locks {
@@ -58,11 +59,11 @@ func run(_ context.Context, p *analyze.Pass) error {
 // circle is a set of locks that wait for each other. Others are circles of other
 // threads at the same lines: the same mistake.
 type circle struct {
-	locks  []*join.ThreadLock
-	others [][]*join.ThreadLock
+	locks  []*threads.Lock
+	others [][]*threads.Lock
 }
 
-func add(list []circle, cycle []*join.ThreadLock) []circle {
+func add(list []circle, cycle []*threads.Lock) []circle {
 	for i := range list {
 		if sites(list[i].locks) == sites(cycle) {
 			list[i].others = append(list[i].others, cycle)
@@ -73,18 +74,18 @@ func add(list []circle, cycle []*join.ThreadLock) []circle {
 }
 
 // sites are the lines where the threads of a circle stand, in a fixed order.
-func sites(cycle []*join.ThreadLock) string {
+func sites(cycle []*threads.Lock) string {
 	var out []string
 	for _, l := range cycle {
-		if f, ok := join.Where(l.Owner); ok {
-			out = append(out, join.FrameText(f))
+		if f, ok := threads.Where(l.Owner); ok {
+			out = append(out, threads.FrameText(f))
 		}
 	}
 	slices.Sort(out)
 	return strings.Join(slices.Compact(out), "; ")
 }
 
-func report(p *analyze.Pass, samples []*join.ThreadSample, c circle) {
+func report(p *analyze.Pass, samples []*threads.Sample, c circle) {
 	cycle := c.locks
 	first := cycle[0]
 	s := first.Sample
@@ -98,16 +99,16 @@ func report(p *analyze.Pass, samples []*join.ThreadSample, c circle) {
 	var steps []string
 	for i, l := range cycle {
 		prev := cycle[(i+len(cycle)-1)%len(cycle)]
-		steps = append(steps, fmt.Sprintf("%s holds %s and waits for %s", join.ThreadName(prev.Owner), prev, l))
-		f.Evidence = append(f.Evidence, join.Standing(prev.Owner, "holds %s and waits for %s", prev, l))
+		steps = append(steps, fmt.Sprintf("%s holds %s and waits for %s", threads.Name(prev.Owner), prev, l))
+		f.Evidence = append(f.Evidence, threads.Standing(prev.Owner, "holds %s and waits for %s", prev, l))
 	}
 	f.Detail = strings.Join(steps, "; ") + ". None of them can go on, and no time limit ends it."
 	for _, o := range c.others {
 		f.Detail += fmt.Sprintf("\n\n%s wait for each other at the same lines.", names(o))
-		f.Evidence = append(f.Evidence, join.Standing(o[0].Owner, "holds %s and waits for %s", o[len(o)-1], o[0]))
+		f.Evidence = append(f.Evidence, threads.Standing(o[0].Owner, "holds %s and waits for %s", o[len(o)-1], o[0]))
 	}
 	if behind := len(first.Blocked()) - len(cycle); behind > 0 {
-		f.Detail += fmt.Sprintf("\n\n%s behind them. All stand at: %s.", more(behind), join.Places(first.Blocked(), 4))
+		f.Detail += fmt.Sprintf("\n\n%s behind them. All stand at: %s.", more(behind), threads.Places(first.Blocked(), 4))
 		for _, l := range cycle {
 			for _, e := range l.WaiterEvidence(2) {
 				if !slices.ContainsFunc(f.Evidence, func(have analyze.Evidence) bool { return have.Ref == e.Ref }) {
@@ -129,7 +130,7 @@ func report(p *analyze.Pass, samples []*join.ThreadSample, c circle) {
 
 // supposed reports locks without a known owner that only each other's waiters can
 // hold.
-func supposed(p *analyze.Pass, samples []*join.ThreadSample, locks []*join.ThreadLock) {
+func supposed(p *analyze.Pass, samples []*threads.Sample, locks []*threads.Lock) {
 	s := locks[0].Sample
 	var waiters []*fact.Thread
 	var waits, print []string
@@ -148,8 +149,8 @@ func supposed(p *analyze.Pass, samples []*join.ThreadSample, locks []*join.Threa
 	f.Subject = "deadlock on " + locks[0].String() + " in " + s.Subject()
 	f.Title = fmt.Sprintf("Deadlock in %s: threads wait for each other's locks, %s", s.Subject(), strings.Join(waits, ", "))
 	f.Detail = fmt.Sprintf("All %d other threads of the sample stand where threads without work stand, so that each of these locks is held by a thread that waits for another of them, or was never unlocked. They stand at: %s.",
-		len(s.Threads)-len(waiters), join.Places(waiters, 4))
-	f.Fix = "Take these locks in one order everywhere, or hold only one of them at a time: " + join.Places(waiters, 4) + "."
+		len(s.Threads)-len(waiters), threads.Places(waiters, 4))
+	f.Fix = "Take these locks in one order everywhere, or hold only one of them at a time: " + threads.Places(waiters, 4) + "."
 	f.Next = []string{"gdb -p PID -batch " + strings.Join(print, " ") + " -ex 'thread apply all bt' > gdb_PID.txt   # __owner is the thread that holds it"}
 	if prev := locks[0].InEarlier(samples); prev != nil {
 		f.Evidence = append(f.Evidence, analyze.Cite(prev.Waiters[0].At, "the same in an earlier sample"))
@@ -162,15 +163,15 @@ func supposed(p *analyze.Pass, samples []*join.ThreadSample, locks []*join.Threa
 	p.Report(f)
 }
 
-func names(cycle []*join.ThreadLock) string {
+func names(cycle []*threads.Lock) string {
 	var out []string
 	for _, l := range cycle {
-		out = append(out, join.ThreadName(l.Owner))
+		out = append(out, threads.Name(l.Owner))
 	}
 	return strings.Join(out, " and ")
 }
 
-func title(cycle []*join.ThreadLock) string {
+func title(cycle []*threads.Lock) string {
 	l := cycle[0]
 	in := l.Sample.Subject()
 	behind := ""
@@ -178,7 +179,7 @@ func title(cycle []*join.ThreadLock) string {
 		behind = "; " + more(n) + " behind them"
 	}
 	if len(cycle) == 1 {
-		return fmt.Sprintf("%s of %s waits for %s, which it holds itself%s", join.ThreadName(l.Owner), in, l, behind)
+		return fmt.Sprintf("%s of %s waits for %s, which it holds itself%s", threads.Name(l.Owner), in, l, behind)
 	}
 	return fmt.Sprintf("Deadlock in %s: %s wait for each other's locks%s", in, names(cycle), behind)
 }
@@ -191,7 +192,7 @@ func more(n int) string {
 	return fmt.Sprintf("%d more threads wait", n)
 }
 
-func fix(cycle []*join.ThreadLock) string {
+func fix(cycle []*threads.Lock) string {
 	at := sites(cycle)
 	if len(cycle) == 1 {
 		return "Do not lock again what the caller has locked (" + at + "): split the function into one that locks and one that expects the lock held."

@@ -12,6 +12,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/threads"
 )
 
 // ID of the rule.
@@ -34,7 +35,7 @@ func Rule() *analyze.Rule {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, samples := range join.ThreadsOf(p).ByProcess(join.SamplesOf(p)) {
+	for _, samples := range threads.Of(p).ByProcess(join.SamplesOf(p)) {
 		if crossed := samples[len(samples)-1].Crossed(); crossed != nil {
 			p.Note("%d locks in %s can only be held by threads that wait for another of them: a deadlock", len(crossed), crossed[0].Sample.Subject())
 			continue
@@ -48,12 +49,15 @@ func run(_ context.Context, p *analyze.Pass) error {
 	return nil
 }
 
-func look(p *analyze.Pass, samples []*join.ThreadSample, l *join.ThreadLock) {
+func look(p *analyze.Pass, samples []*threads.Sample, l *threads.Lock) {
 	blocked := l.Blocked()
 	busy := suspects(l, blocked)
 	before := l.InEarlier(samples)
 	p.Note("%s in %s: %d threads wait, %d others are at work and may hold it, seen in an earlier sample: %t", l, l.Sample.Subject(), len(blocked), len(busy), before != nil)
-	working := slices.ContainsFunc(busy, func(t *fact.Thread) bool { a, _ := join.Does(t); return a == join.DoesWork || a == join.DoesStorage })
+	working := slices.ContainsFunc(busy, func(t *fact.Thread) bool {
+		a, _ := threads.Does(t)
+		return a == threads.DoesWork || a == threads.DoesStorage
+	})
 	if float64(len(blocked)) < p.Threshold("waiters") || working && before == nil {
 		return
 	}
@@ -64,10 +68,10 @@ func look(p *analyze.Pass, samples []*join.ThreadSample, l *join.ThreadLock) {
 		Title:    fmt.Sprintf("%s of %s wait for %s, which no thread of the sample is seen to hold: it was locked and never unlocked", join.Count(len(blocked), "thread"), s.Subject(), l),
 		Evidence: l.WaiterEvidence(4),
 		Entities: append(s.Entities(), l.Entity()),
-		Fix:      fmt.Sprintf("Look for a path that returns or throws between lock and unlock, first in the functions that wait here (%s); unlock in a guard (`std::lock_guard`, `finally`).", join.Places(blocked, 3)),
+		Fix:      fmt.Sprintf("Look for a path that returns or throws between lock and unlock, first in the functions that wait here (%s); unlock in a guard (`std::lock_guard`, `finally`).", threads.Places(blocked, 3)),
 		Next:     next(l),
 	}
-	f.Detail = fmt.Sprintf("Waiting: %s. ", join.Places(blocked, 4)) + absence(l, busy)
+	f.Detail = fmt.Sprintf("Waiting: %s. ", threads.Places(blocked, 4)) + absence(l, busy)
 	if float64(len(blocked)) >= p.Threshold("many") {
 		f.Severity = analyze.High
 	}
@@ -83,8 +87,8 @@ func look(p *analyze.Pass, samples []*join.ThreadSample, l *join.ThreadLock) {
 		f.Title = fmt.Sprintf("%s of %s wait for %s, and the text does not say who holds it", join.Count(len(blocked), "thread"), s.Subject(), l)
 		f.Missing = append(f.Missing, "the owner of the lock")
 		for _, t := range busy[:min(len(busy), 3)] {
-			does, _ := join.Does(t)
-			f.Against = append(f.Against, join.Standing(t, "may hold it: it %s", does))
+			does, _ := threads.Does(t)
+			f.Against = append(f.Against, threads.Standing(t, "may hold it: it %s", does))
 		}
 	}
 	if before == nil {
@@ -100,14 +104,14 @@ func look(p *analyze.Pass, samples []*join.ThreadSample, l *join.ThreadLock) {
 
 // suspects are threads that could hold the lock: they neither wait for it nor stand
 // where threads without work stand.
-func suspects(l *join.ThreadLock, blocked []*fact.Thread) []*fact.Thread {
+func suspects(l *threads.Lock, blocked []*fact.Thread) []*fact.Thread {
 	var out []*fact.Thread
 	for _, t := range l.Sample.Threads {
 		if slices.Contains(blocked, t) {
 			continue
 		}
-		does, _ := join.Does(t)
-		if _, own := join.OwnFrame(t); own && !does.Idle() {
+		does, _ := threads.Does(t)
+		if _, own := threads.OwnFrame(t); own && !does.Idle() {
 			out = append(out, t)
 		}
 	}
@@ -116,11 +120,11 @@ func suspects(l *join.ThreadLock, blocked []*fact.Thread) []*fact.Thread {
 
 // lists reports whether the sample lists the locks of java.util.concurrent that
 // threads own.
-func lists(s *join.ThreadSample) bool {
+func lists(s *threads.Sample) bool {
 	return slices.ContainsFunc(s.Threads, func(t *fact.Thread) bool { return t.Synchronizers })
 }
 
-func absence(l *join.ThreadLock, busy []*fact.Thread) string {
+func absence(l *threads.Lock, busy []*fact.Thread) string {
 	n := len(l.Sample.Threads)
 	switch {
 	case l.OwnerLWP.Known:
@@ -131,7 +135,7 @@ func absence(l *join.ThreadLock, busy []*fact.Thread) string {
 	return fmt.Sprintf("Every other of the %d threads stands where threads without work stand: nobody is inside the section that the lock protects. A path that left it without unlocking leaves a lock behind like this.", n)
 }
 
-func next(l *join.ThreadLock) []string {
+func next(l *threads.Lock) []string {
 	if l.Sample.Runtime() == "jvm" {
 		return []string{"for i in 1 2 3; do jstack -l PID > jstack_$i.txt; sleep 5; done"}
 	}

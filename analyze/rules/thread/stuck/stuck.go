@@ -11,6 +11,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/join/threads"
 )
 
 // ID of the rule.
@@ -33,7 +34,7 @@ func Rule() *analyze.Rule {
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
-	for _, samples := range join.ThreadsOf(p).ByProcess(join.SamplesOf(p)) {
+	for _, samples := range threads.Of(p).ByProcess(join.SamplesOf(p)) {
 		latest := samples[len(samples)-1]
 		if r := latest.Runtime(); r == "go" || r == "node" {
 			p.Note("%s: %s schedules its own threads; other rules judge it", latest.Subject(), r)
@@ -51,7 +52,7 @@ type crowd struct {
 	before  []*fact.Thread // those of them that an earlier sample shows there too
 }
 
-func judge(p *analyze.Pass, samples []*join.ThreadSample) {
+func judge(p *analyze.Pass, samples []*threads.Sample) {
 	latest, earlier := samples[len(samples)-1], samples[:len(samples)-1]
 	var found []*crowd
 	enough := false
@@ -63,7 +64,7 @@ func judge(p *analyze.Pass, samples []*join.ThreadSample) {
 				}
 			}
 		}
-		p.Note("%s: %d threads at %s, %d of them in an earlier sample too", latest.Subject(), len(c.threads), join.FrameText(c.where), len(c.before))
+		p.Note("%s: %d threads at %s, %d of them in an earlier sample too", latest.Subject(), len(c.threads), threads.FrameText(c.where), len(c.before))
 		if float64(len(c.before)) >= p.Threshold("threads") || len(earlier) == 0 && float64(len(c.threads)) >= p.Threshold("crowd") {
 			enough = true
 		}
@@ -80,7 +81,7 @@ func judge(p *analyze.Pass, samples []*join.ThreadSample) {
 
 // crowds groups the threads of a sample that are inside the application and in no
 // ordinary wait: for connections, for work, for a peer, for time.
-func crowds(s *join.ThreadSample) []*crowd {
+func crowds(s *threads.Sample) []*crowd {
 	locked := map[*fact.Thread]bool{}
 	for _, l := range s.Locks {
 		for _, t := range l.Waiters {
@@ -89,9 +90,9 @@ func crowds(s *join.ThreadSample) []*crowd {
 	}
 	var out []*crowd
 	for _, t := range s.Threads {
-		i, own := join.OwnFrame(t)
-		does, _ := join.Does(t)
-		if !own || locked[t] || t == s.Main || does != join.DoesWork && does != join.DoesStorage {
+		i, own := threads.OwnFrame(t)
+		does, _ := threads.Does(t)
+		if !own || locked[t] || t == s.Main || does != threads.DoesWork && does != threads.DoesStorage {
 			continue
 		}
 		f := t.Frames[i]
@@ -117,7 +118,7 @@ func common(a, b []*fact.Thread) []*fact.Thread {
 	return out
 }
 
-func report(p *analyze.Pass, s *join.ThreadSample, found []*crowd) {
+func report(p *analyze.Pass, s *threads.Sample, found []*crowd) {
 	slices.SortStableFunc(found, func(a, b *crowd) int { return len(b.threads) - len(a.threads) })
 	var all []*fact.Thread
 	lasting := true
@@ -132,7 +133,7 @@ func report(p *analyze.Pass, s *join.ThreadSample, found []*crowd) {
 		if c.before == nil {
 			lasting = false
 		}
-		e := join.Standing(c.threads[0], "stands")
+		e := threads.Standing(c.threads[0], "stands")
 		if n := len(c.threads); n > 1 {
 			e.Note += fmt.Sprintf(", one of %d there", n)
 		}
@@ -141,9 +142,9 @@ func report(p *analyze.Pass, s *join.ThreadSample, found []*crowd) {
 			f.Evidence = append(f.Evidence, analyze.Cite(c.before[0].At, "%d of them stood there in an earlier sample", len(c.before)))
 		}
 	}
-	f.Title = fmt.Sprintf("%s of %s do not move: %s", join.Count(len(all), "thread"), s.Subject(), join.Places(all, 3))
+	f.Title = fmt.Sprintf("%s of %s do not move: %s", join.Count(len(all), "thread"), s.Subject(), threads.Places(all, 3))
 	f.Detail = "They wait for no connection, no peer and no work from a queue, but stand inside the program: a lock whose owner the text does not print, a pipe that nobody empties, a call into the system that does not return."
-	f.Fix = fmt.Sprintf("See what the call at %s waits for, and who should end the wait.", join.FrameText(found[0].where))
+	f.Fix = fmt.Sprintf("See what the call at %s waits for, and who should end the wait.", threads.FrameText(found[0].where))
 	if len(found) > 1 {
 		f.Detail += "\n\nThey stand at several lines. If these lines take locks, two of them in opposite order would look like this."
 	}

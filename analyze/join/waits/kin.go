@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	"slices"
@@ -8,7 +8,7 @@ import (
 )
 
 // buildChannels finds senders, groups and suspects. Locks must be known.
-func (d *WaitDump) buildChannels() {
+func (d *Dump) buildChannels() {
 	k := &kinship{
 		d: d, byOwner: map[string][]*Stack{}, byCreator: map[string][]*Stack{}, children: map[int64][]*Stack{}, byID: map[int64]*Stack{},
 		byFunc: map[string][]*Stack{}, parents: map[int64]bool{}, creators: map[string]bool{}, locked: map[*Stack]bool{},
@@ -21,7 +21,7 @@ func (d *WaitDump) buildChannels() {
 
 // kinship finds which stacks have to do with each other.
 type kinship struct {
-	d         *WaitDump
+	d         *Dump
 	byOwner   map[string][]*Stack // stacks with a frame of a type or function
 	byCreator map[string][]*Stack // stacks by the type or function that created them
 	children  map[int64][]*Stack
@@ -71,7 +71,7 @@ func (k *kinship) index() {
 
 // indexParents notes who started a blocked goroutine, and who could have.
 func (k *kinship) indexParents(s *Stack) {
-	blocked := !s.Kind.Live() && s.Kind != WaitRuntime
+	blocked := !s.Kind.Live() && s.Kind != OnRuntime
 	for _, g := range s.Members {
 		k.byID[g.ID] = s
 		switch {
@@ -102,7 +102,7 @@ func (k *kinship) startedBlocked(s *Stack) bool {
 // perhaps for its end.
 func (k *kinship) waitingParent(s *Stack) *Stack {
 	waits := func(o *Stack) bool {
-		return o != nil && o != s && (o.Kind == WaitRecv || o.Kind == WaitGroup || o.Kind == WaitSelect) && !o.inMain()
+		return o != nil && o != s && (o.Kind == OnRecv || o.Kind == OnGroup || o.Kind == OnSelect) && !o.inMain()
 	}
 	for _, g := range s.Members[:min(len(s.Members), maxAlike)] {
 		if id := g.CreatedByID; id.Known {
@@ -146,7 +146,7 @@ func (k *kinship) relatives(s *Stack) []*Stack {
 			add(k.byCreator[o])
 		}
 	}
-	if i := s.Site; i >= 0 && s.Kind == WaitGroup && !common(s.Owners[i]) {
+	if i := s.Site; i >= 0 && s.Kind == OnGroup && !common(s.Owners[i]) {
 		add(k.byCreator[s.Owners[i]]) // who started them for it: an errgroup
 	}
 	if c := s.Members[0].CreatedBy; c != "" && !common(ownerOf(c)) {

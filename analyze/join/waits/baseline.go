@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	"fmt"
@@ -34,7 +34,7 @@ type Healthy struct {
 
 // HealthyOf looks an origin up in the baseline. ok is false where there is no
 // baseline, or it has no dump.
-func (d *WaitDump) HealthyOf(p *analyze.Pass, origin string) (h Healthy, ok bool) {
+func (d *Dump) HealthyOf(p *analyze.Pass, origin string) (h Healthy, ok bool) {
 	for b := range fact.All[fact.Baseline](p.Facts) {
 		if b.What != "goroutines" || b.Host != d.Host && b.Host != "" {
 			continue
@@ -54,7 +54,7 @@ func (d *WaitDump) HealthyOf(p *analyze.Pass, origin string) (h Healthy, ok bool
 }
 
 // FromOrigin counts the goroutines of one origin.
-func (d *WaitDump) FromOrigin(origin string) (n int64) {
+func (d *Dump) FromOrigin(origin string) (n int64) {
 	for _, s := range d.Stacks {
 		if s.Origin() == origin {
 			n += s.Count

@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	"testing"
@@ -56,24 +56,24 @@ func stackOf(state string, funcs ...string) *Stack {
 
 func TestKinds(t *testing.T) {
 	for _, c := range []struct {
-		want  WaitKind
+		want  Kind
 		state string
 		funcs []string
 	}{
-		{WaitMutex, "semacquire", []string{"sync.runtime_SemacquireMutex", "sync.(*Mutex).lockSlow", "main.f"}},
-		{WaitMutex, "semacquire", []string{"sync.runtime_Semacquire", "sync.(*Mutex).Lock", "main.f"}},
-		{WaitMutex, "sync.Mutex.Lock", []string{"internal/sync.(*Mutex).lockSlow", "sync.(*RWMutex).Lock", "main.f"}},
-		{WaitWLock, "semacquire", []string{"sync.runtime_SemacquireMutex", "sync.(*RWMutex).Lock", "main.f"}},
-		{WaitRLock, "semacquire", []string{"sync.runtime_SemacquireMutex", "sync.(*RWMutex).RLock", "main.f"}},
-		{WaitRLock, "sync.RWMutex.RLock", []string{"sync.(*RWMutex).RLock", "main.f"}},
-		{WaitGroup, "semacquire", []string{"sync.runtime_Semacquire", "sync.(*WaitGroup).Wait", "main.f"}},
-		{WaitFD, "semacquire", []string{"internal/poll.runtime_Semacquire", "internal/poll.(*fdMutex).rwlock", "main.f"}},
-		{WaitRuntime, "GC sweep wait", []string{"runtime.gopark", "runtime.bgsweep"}},
-		{WaitGC, "GC assist wait", []string{"runtime.gcAssistAlloc", "main.f"}},
+		{OnMutex, "semacquire", []string{"sync.runtime_SemacquireMutex", "sync.(*Mutex).lockSlow", "main.f"}},
+		{OnMutex, "semacquire", []string{"sync.runtime_Semacquire", "sync.(*Mutex).Lock", "main.f"}},
+		{OnMutex, "sync.Mutex.Lock", []string{"internal/sync.(*Mutex).lockSlow", "sync.(*RWMutex).Lock", "main.f"}},
+		{OnWLock, "semacquire", []string{"sync.runtime_SemacquireMutex", "sync.(*RWMutex).Lock", "main.f"}},
+		{OnRLock, "semacquire", []string{"sync.runtime_SemacquireMutex", "sync.(*RWMutex).RLock", "main.f"}},
+		{OnRLock, "sync.RWMutex.RLock", []string{"sync.(*RWMutex).RLock", "main.f"}},
+		{OnGroup, "semacquire", []string{"sync.runtime_Semacquire", "sync.(*WaitGroup).Wait", "main.f"}},
+		{OnFD, "semacquire", []string{"internal/poll.runtime_Semacquire", "internal/poll.(*fdMutex).rwlock", "main.f"}},
+		{OnRuntime, "GC sweep wait", []string{"runtime.gopark", "runtime.bgsweep"}},
+		{OnGC, "GC assist wait", []string{"runtime.gcAssistAlloc", "main.f"}},
 		// Grouped profiles print no state.
-		{WaitSend, "", []string{"runtime.gopark", "runtime.chansend", "runtime.chansend1", "main.f"}},
-		{WaitSelect, "", []string{"runtime.gopark", "runtime.selectgo", "main.f"}},
-		{WaitIO, "", []string{"internal/poll.runtime_pollWait", "main.f"}},
+		{OnSend, "", []string{"runtime.gopark", "runtime.chansend", "runtime.chansend1", "main.f"}},
+		{OnSelect, "", []string{"runtime.gopark", "runtime.selectgo", "main.f"}},
+		{OnIO, "", []string{"internal/poll.runtime_pollWait", "main.f"}},
 		{Parked, "", []string{"main.f"}},
 	} {
 		require.Equal(t, c.want, stackOf(c.state, c.funcs...).Kind, "%s %v", c.state, c.funcs)
@@ -99,7 +99,7 @@ func TestIdleShapes(t *testing.T) {
 // who are blocked, and that a cycle is found behind a chain that leads into it.
 func TestLockChain(t *testing.T) {
 	locks := make([]*Lock, 5)
-	d := &WaitDump{}
+	d := &Dump{}
 	for i := range locks {
 		locks[i] = &Lock{rank: i, dump: d, writers: 1}
 	}

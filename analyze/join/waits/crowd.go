@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
 )
 
 // Crowd is goroutines that do the same at one place.
@@ -29,7 +30,7 @@ func (c *Crowd) Minutes() (n int64) {
 
 // Crowds groups stacks by what key returns; those for which it returns "" are left
 // out. The largest crowd comes first.
-func (d *WaitDump) Crowds(key func(*Stack) string) []*Crowd {
+func (d *Dump) Crowds(key func(*Stack) string) []*Crowd {
 	var out []*Crowd
 	index := map[string]*Crowd{}
 	for _, s := range d.Stacks {
@@ -58,7 +59,7 @@ func (d *WaitDump) Crowds(key func(*Stack) string) []*Crowd {
 
 // Evidence cites up to n stacks of the crowd, each with its first goroutine, and
 // what does the dump's process and other dumps say of the largest.
-func (d *WaitDump) Evidence(c *Crowd, n int) []analyze.Evidence {
+func (d *Dump) Evidence(c *Crowd, n int) []analyze.Evidence {
 	var out []analyze.Evidence
 	for _, s := range c.Stacks[:min(len(c.Stacks), n)] {
 		more := ""
@@ -97,7 +98,7 @@ func (s *Stack) Created() string {
 }
 
 // Finding begins a finding about a crowd: who, where, and what the dump cannot say.
-func (d *WaitDump) Finding(subject string, c *Crowd) analyze.Finding {
+func (d *Dump) Finding(subject string, c *Crowd) analyze.Finding {
 	s := c.First()
 	f := analyze.Finding{
 		Subject:  subject + d.In(),
@@ -122,7 +123,7 @@ func PanicFrame(g *fact.Goroutine) int {
 		}
 	}
 	for i := start; i < len(g.Frames); i++ {
-		if Application(g.Frames[i]) {
+		if join.Application(g.Frames[i]) {
 			return i
 		}
 	}

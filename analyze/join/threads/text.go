@@ -1,4 +1,4 @@
-package join
+package threads
 
 import (
 	"fmt"
@@ -36,13 +36,13 @@ func Standing(t *fact.Thread, format string, args ...any) analyze.Evidence {
 	say := fmt.Sprintf(format, args...)
 	f, ok := Where(t)
 	if !ok {
-		return analyze.Cite(t.At, "%s %s", ThreadName(t), say)
+		return analyze.Cite(t.At, "%s %s", Name(t), say)
 	}
-	return analyze.Cite(Through(t, f), "%s %s in %s", ThreadName(t), say, FrameText(f))
+	return analyze.Cite(Through(t, f), "%s %s in %s", Name(t), say, FrameText(f))
 }
 
 // WaiterEvidence is up to n waiters of a lock, one for each place they wait at.
-func (l *ThreadLock) WaiterEvidence(n int) []analyze.Evidence {
+func (l *Lock) WaiterEvidence(n int) []analyze.Evidence {
 	var out []analyze.Evidence
 	for _, p := range places(l.Waiters) {
 		if len(out) == n {
@@ -68,7 +68,7 @@ type place struct {
 func places(list []*fact.Thread) []place {
 	var out []place
 	for _, t := range list {
-		text := ThreadName(t)
+		text := Name(t)
 		if f, ok := Where(t); ok {
 			text = FrameText(f)
 		}

@@ -1,8 +1,9 @@
-package join
+package waits
 
 import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
 )
 
 // Leaver is a goroutine that panicked inside a function of a lock's type, was
@@ -24,7 +25,7 @@ func LeaverOf(p *analyze.Pass, l *Lock) (found Leaver, ok bool) {
 	if l.Type == "" {
 		return found, false
 	}
-	hosts := HostsOf(p)
+	hosts := join.HostsOf(p)
 	for g := range fact.All[fact.Goroutine](p.Facts) {
 		if g.State != "running" {
 			continue

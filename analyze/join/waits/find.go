@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	"cmp"
@@ -17,7 +17,7 @@ const (
 
 // lockAddr is the address of the lock that a goroutine waits for, where the dump
 // prints it. Values with '?' are often plainly wrong and are not used.
-func lockAddr(g *fact.Goroutine, s *Stack) (uint64, LockTrust) {
+func lockAddr(g *fact.Goroutine, s *Stack) (uint64, Trust) {
 	y := &s.sync
 	if p, ok := arg(g, y.lockSlow); ok {
 		return p, LockPrinted
@@ -29,11 +29,11 @@ func lockAddr(g *fact.Goroutine, s *Stack) (uint64, LockTrust) {
 	}
 	if p, ok := arg(g, y.sema); ok {
 		switch s.Kind {
-		case WaitMutex:
+		case OnMutex:
 			return p - mutexSema, LockDerived
-		case WaitWLock:
+		case OnWLock:
 			return p - writerSema, LockDerived
-		case WaitRLock:
+		case OnRLock:
 			return p - readerSema, LockDerived
 		}
 	}
@@ -53,7 +53,7 @@ const objectSize = 4096
 // findLocks gives each lock waiter its lock: first those with an address, then
 // those with the object whose method waits, then those of which only the type is
 // known.
-func (d *WaitDump) findLocks() {
+func (d *Dump) findLocks() {
 	b := &lockBuilder{d: d, byAddr: map[uint64]*Lock{}, byObject: map[objectKey]*Lock{}, byType: map[typeKey][]*Lock{}}
 	var later []Waiter
 	for _, s := range d.Stacks {
@@ -88,7 +88,7 @@ func (d *WaitDump) findLocks() {
 }
 
 type lockBuilder struct {
-	d        *WaitDump
+	d        *Dump
 	byAddr   map[uint64]*Lock
 	byObject map[objectKey]*Lock
 	byType   map[typeKey][]*Lock
@@ -117,7 +117,7 @@ func (s *Stack) owner(i int) string {
 }
 
 // rw reports whether a waiter's lock is surely an RWMutex.
-func (s *Stack) rw() bool { return s.Kind != WaitMutex || s.sync.rwLock >= 0 }
+func (s *Stack) rw() bool { return s.Kind != OnMutex || s.sync.rwLock >= 0 }
 
 func (b *lockBuilder) add(l *Lock) *Lock {
 	l.dump = b.d
@@ -130,7 +130,7 @@ func (l *Lock) wait(w Waiter) {
 	l.Waiters = append(l.Waiters, w)
 	l.once = l.once || w.Stack.sync.once >= 0
 	l.minutes = max(l.minutes, w.G.WaitMinutes.Or(0))
-	if w.Stack.Kind == WaitRLock {
+	if w.Stack.Kind == OnRLock {
 		l.readers += w.Stack.each()
 	} else {
 		l.writers += w.Stack.each()
@@ -138,7 +138,7 @@ func (l *Lock) wait(w Waiter) {
 }
 
 // addressed puts a waiter to the lock at an address.
-func (b *lockBuilder) addressed(w Waiter, a uint64, trust LockTrust) {
+func (b *lockBuilder) addressed(w Waiter, a uint64, trust Trust) {
 	l := b.byAddr[a]
 	if l == nil {
 		l = b.add(&Lock{Addr: a, Trust: trust, Type: w.Stack.owner(w.Stack.Site)})
@@ -221,7 +221,7 @@ func (b *lockBuilder) received(w Waiter, p uint64) {
 	b.object(w, p, LockByReceiver)
 }
 
-func (b *lockBuilder) object(w Waiter, p uint64, trust LockTrust) {
+func (b *lockBuilder) object(w Waiter, p uint64, trust Trust) {
 	k := objectKey{w.Stack.owner(w.Stack.Site), p, w.Stack.rw()}
 	l := b.byObject[k]
 	if l == nil {

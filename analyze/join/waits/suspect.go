@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	"cmp"
@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
 )
 
 // Suspect is a goroutine in a wait that looks the same when idle and when stuck,
@@ -51,21 +52,21 @@ func (k *kinship) weigh(s *Stack) *Suspect {
 		add(2*min(n-1, 4), "it waits inside a call, not in a loop of its own")
 	}
 	switch s.Kind {
-	case WaitRecv, WaitCond:
+	case OnRecv, OnCond:
 		add(1, "")
-	case WaitGroup:
+	case OnGroup:
 		add(2, "")
 	}
 	if s.Top() == s.outermost() {
 		add(-1, "")
-		if s.Kind == WaitSelect {
+		if s.Kind == OnSelect {
 			add(-3, "")
 		}
 	}
 	if s.inMain() {
 		add(-8, "")
 	}
-	if request := s.request(); request != "" && s.Kind != WaitSelect {
+	if request := s.request(); request != "" && s.Kind != OnSelect {
 		add(6, "a request waits in it, which should end soon: "+request)
 	} else if s.Count > 1 && !k.spawnerGone(s) {
 		add(s.alike(), "")
@@ -145,13 +146,13 @@ func (s *Stack) request() string {
 // otherSide is another function in which a goroutine waits for the Cond that s waits
 // for, "" if there is none: producers and consumers of one queue that all wait.
 func (k *kinship) otherSide(s *Stack) string {
-	if s.Kind != WaitCond {
+	if s.Kind != OnCond {
 		return ""
 	}
 	top := s.Top()
 	list := k.byOwner[s.Owners[top]]
 	for _, o := range list[:min(len(list), maxRelatives)] {
-		if at := o.Top(); o.Kind == WaitCond && o.Owners[at] == s.Owners[top] && o.Frames[at].Func != s.Frames[top].Func && sameCond(o, s) {
+		if at := o.Top(); o.Kind == OnCond && o.Owners[at] == s.Owners[top] && o.Frames[at].Func != s.Frames[top].Func && sameCond(o, s) {
 			return o.Func(at)
 		}
 	}
@@ -180,7 +181,7 @@ func (k *kinship) spawnerGone(s *Stack) bool {
 	if id := g.CreatedByID; id.Known {
 		return !k.d.has(id.V)
 	}
-	if !Application(fact.Frame{Func: g.CreatedBy, File: g.CreatedByFile}) {
+	if !join.Application(fact.Frame{Func: g.CreatedBy, File: g.CreatedByFile}) {
 		return false // a library that starts goroutines for whoever calls it
 	}
 	return !k.d.creator[g.CreatedBy]

@@ -1,4 +1,4 @@
-package join
+package threads
 
 import (
 	"cmp"
@@ -7,11 +7,12 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
 )
 
-// ThreadLock is a lock that threads of a sample wait for.
-type ThreadLock struct {
-	Sample *ThreadSample
+// Lock is a lock that threads of a sample wait for.
+type Lock struct {
+	Sample *Sample
 	// Name is the identity as printed, Class what a JVM calls its kind.
 	Name, Class string
 	Waiters     []*fact.Thread
@@ -20,15 +21,15 @@ type ThreadLock struct {
 	Owner    *fact.Thread
 	OwnerLWP fact.Int
 	// Next is the lock that the owner waits for itself.
-	Next *ThreadLock
+	Next *Lock
 
-	root *ThreadLock
+	root *Lock
 }
 
 // findLocks finds the locks of a sample, their owners, and the chains between
 // them. A thread waits for one lock at most and a lock has one owner, so that each
 // chain ends at one lock or runs in a circle.
-func (s *ThreadSample) findLocks() {
+func (s *Sample) findLocks() {
 	owners := map[string]*fact.Thread{}
 	byLWP := map[int64]*fact.Thread{}
 	for _, t := range s.Threads {
@@ -39,15 +40,15 @@ func (s *ThreadSample) findLocks() {
 			byLWP[t.LWP.V] = t
 		}
 	}
-	locks := map[string]*ThreadLock{}
-	waits := map[*fact.Thread]*ThreadLock{}
+	locks := map[string]*Lock{}
+	waits := map[*fact.Thread]*Lock{}
 	for _, t := range s.Threads {
 		if !waitsForLock(t, owners[t.Waits]) {
 			continue
 		}
 		l := locks[t.Waits]
 		if l == nil {
-			l = &ThreadLock{Sample: s, Name: t.Waits, Class: t.LockClass, Owner: owners[t.Waits]}
+			l = &Lock{Sample: s, Name: t.Waits, Class: t.LockClass, Owner: owners[t.Waits]}
 			locks[t.Waits] = l
 			s.Locks = append(s.Locks, l)
 		}
@@ -62,7 +63,7 @@ func (s *ThreadSample) findLocks() {
 			l.Next = waits[l.Owner]
 		}
 	}
-	slices.SortStableFunc(s.Locks, func(a, b *ThreadLock) int { return cmp.Compare(len(b.Waiters), len(a.Waiters)) })
+	slices.SortStableFunc(s.Locks, func(a, b *Lock) int { return cmp.Compare(len(b.Waiters), len(a.Waiters)) })
 	s.findRoots()
 }
 
@@ -82,9 +83,9 @@ func waitsForLock(t, owner *fact.Thread) bool {
 
 // findRoots follows each chain of owners to its end. The locks of a circle have
 // the first of them for their root.
-func (s *ThreadSample) findRoots() {
+func (s *Sample) findRoots() {
 	for _, l := range s.Locks {
-		var path []*ThreadLock
+		var path []*Lock
 		at := l
 		for at.root == nil && at.Next != nil && !slices.Contains(path, at) {
 			path = append(path, at)
@@ -104,7 +105,7 @@ func (s *ThreadSample) findRoots() {
 // Crossed are locks of native threads whose owners the text does not name, but that
 // only threads which wait for another of them can hold: every other thread stands
 // where threads without work stand. Nil if there are no such.
-func (s *ThreadSample) Crossed() []*ThreadLock {
+func (s *Sample) Crossed() []*Lock {
 	if len(s.Locks) < 2 || s.Runtime() == "jvm" { // a JVM finds deadlocks itself
 		return nil
 	}
@@ -127,11 +128,11 @@ func (s *ThreadSample) Crossed() []*ThreadLock {
 
 // Cycle is the circle of locks that l stands at the head of, nil if none: the
 // owner of each waits for the next, and the owner of the last for the first.
-func (l *ThreadLock) Cycle() []*ThreadLock {
+func (l *Lock) Cycle() []*Lock {
 	if l.root != l || l.Next == nil {
 		return nil
 	}
-	out := []*ThreadLock{l}
+	out := []*Lock{l}
 	for at := l.Next; at != l; at = at.Next {
 		out = append(out, at)
 	}
@@ -139,11 +140,11 @@ func (l *ThreadLock) Cycle() []*ThreadLock {
 }
 
 // Head reports whether the chain of owners ends at l: nobody it waits for holds it.
-func (l *ThreadLock) Head() bool { return l.root == l }
+func (l *Lock) Head() bool { return l.root == l }
 
 // Blocked are the threads that wait for l or, through its waiters, for a lock
 // behind it.
-func (l *ThreadLock) Blocked() []*fact.Thread {
+func (l *Lock) Blocked() []*fact.Thread {
 	var out []*fact.Thread
 	for _, o := range l.Sample.Locks {
 		if o.root == l.root {
@@ -154,12 +155,12 @@ func (l *ThreadLock) Blocked() []*fact.Thread {
 }
 
 // Entity is the lock's identity: the process and the address.
-func (l *ThreadLock) Entity() analyze.Entity {
-	return analyze.Entity{Kind: KindLock, Key: l.Sample.key() + "/" + l.Name, Name: l.String()}
+func (l *Lock) Entity() analyze.Entity {
+	return analyze.Entity{Kind: join.KindLock, Key: l.Sample.key() + "/" + l.Name, Name: l.String()}
 }
 
 // String is "the OrderBook monitor 0x76ab2", "the lock 0x55e8".
-func (l *ThreadLock) String() string {
+func (l *Lock) String() string {
 	switch {
 	case l.Class == "":
 		return "the mutex " + l.Name
@@ -172,7 +173,7 @@ func (l *ThreadLock) String() string {
 
 // InEarlier is the same lock in an earlier sample with at least one waiter in
 // common, nil if there is none.
-func (l *ThreadLock) InEarlier(samples []*ThreadSample) *ThreadLock {
+func (l *Lock) InEarlier(samples []*Sample) *Lock {
 	for _, s := range samples {
 		if s == l.Sample {
 			return nil

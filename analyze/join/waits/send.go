@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	"cmp"
@@ -51,7 +51,7 @@ func (k *kinship) sends() []*Send {
 				switch {
 				case o.Kind.Live() && !o.mainAsleep() && !sendsNext(o, s):
 					send.Live = cmp.Or(send.Live, o)
-				case o.Kind == WaitRecv && consumes(o, s) && !k.creates(o, s):
+				case o.Kind == OnRecv && consumes(o, s) && !k.creates(o, s):
 					send.Consumer = cmp.Or(send.Consumer, o)
 				}
 			}
@@ -70,7 +70,7 @@ func (k *kinship) sends() []*Send {
 			// Such a dump prints no creators, which tell relatives from strangers.
 			send.Live = k.d.LiveIn([]string{PackageOf(s.Frames[s.Top()].Func)})
 		}
-		if s.Kind == WaitPipe && send.Live == nil {
+		if s.Kind == OnPipe && send.Live == nil {
 			send.Live = k.d.copier()
 		}
 	}
@@ -82,7 +82,7 @@ func (k *kinship) sends() []*Send {
 
 // copier is a stack that hands on what it reads, and works: perhaps from a pipe
 // that somebody writes to. Nil if there is none.
-func (d *WaitDump) copier() *Stack {
+func (d *Dump) copier() *Stack {
 	for _, s := range d.Stacks {
 		if s.Kind.Live() && s.Has("io.copyBuffer", "net/http.(*transferWriter).") {
 			return s

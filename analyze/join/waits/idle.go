@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	_ "embed"
@@ -12,7 +12,7 @@ import (
 // function that must stand in the stack, the reason, and perhaps a function that
 // must not stand there. A leading '^' wants the function at the site of the wait.
 //
-//go:embed waits_idle.txt
+//go:embed idle.txt
 var idleText string
 
 // idleShapes is idleText, read.
@@ -41,10 +41,10 @@ func newIdleShapes() idleShapes {
 
 // match is the reason why a stack is idle, "" if it is not known to be.
 func (t idleShapes) match(s *Stack) string {
-	if s.Kind == WaitRuntime {
+	if s.Kind == OnRuntime {
 		return "the runtime's own goroutine"
 	}
-	if s.Kind.Lock() || s.Kind.Sends() || s.Kind == WaitNilChan {
+	if s.Kind.Lock() || s.Kind.Sends() || s.Kind == OnNilChan {
 		// Whoever waits for a lock or for a receiver is not at rest.
 		return ""
 	}

@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
 )
 
 // Label is "goroutine 18", or how many there are where a grouped profile has no ids.
@@ -14,7 +15,7 @@ func (s *Stack) Label(g *fact.Goroutine) string {
 	if g.ID != 0 {
 		return fmt.Sprintf("goroutine %d", g.ID)
 	}
-	return Count(s.Count, "goroutine")
+	return join.Count(s.Count, "goroutine")
 }
 
 // At is "main.(*Hub).Publish at hub.go:31".
@@ -60,7 +61,7 @@ func (s *Stack) Shown() int {
 // SiteEntity is the identity of a frame's source line.
 func (s *Stack) SiteEntity(host string, frame int) analyze.Entity {
 	f := s.Frames[frame]
-	return analyze.Entity{Kind: KindSite, Key: keyed(host, "%s:%d", f.File, f.Line), Name: s.Where(frame)}
+	return join.Site(host, f.File, f.Line, s.Where(frame))
 }
 
 // List joins at most n items with commas and says how many more there are.
@@ -121,7 +122,7 @@ func (l *Lock) WaiterEvidence(n int, cited ...*fact.Goroutine) []analyze.Evidenc
 
 func aged(g *fact.Goroutine) string {
 	if m := g.WaitMinutes.Or(0); m > 0 {
-		return ", for at least " + Count(m, "minute")
+		return ", for at least " + join.Count(m, "minute")
 	}
 	return ""
 }
@@ -129,14 +130,14 @@ func aged(g *fact.Goroutine) string {
 // Age is ", for at least 12 minutes", or nothing where the dump prints no time.
 func (l *Lock) Age() string {
 	if m := l.Minutes(); m > 0 {
-		return ", the longest for at least " + Count(m, "minute")
+		return ", the longest for at least " + join.Count(m, "minute")
 	}
 	return ""
 }
 
 // In names the dump's process in a title: " in process 3989 (quotepushd)"; nothing
 // where it is unknown.
-func (d *WaitDump) In() string {
+func (d *Dump) In() string {
 	if p := d.Owner.Process; p != nil {
 		return " in " + p.String()
 	}
@@ -144,7 +145,7 @@ func (d *WaitDump) In() string {
 }
 
 // Limits are what the dump itself cannot say, for Finding.Missing.
-func (d *WaitDump) Limits() []string {
+func (d *Dump) Limits() []string {
 	var out []string
 	if d.Meta.Cut {
 		out = append(out, "the dump is cut: a goroutine that is missing may be the holder or the partner")
@@ -159,7 +160,7 @@ func (d *WaitDump) Limits() []string {
 }
 
 // NextDumps is the command that collects what Limits misses.
-func (d *WaitDump) NextDumps() []string {
+func (d *Dump) NextDumps() []string {
 	if !d.Grouped && !d.Meta.Cut && len(d.Earlier) > 0 {
 		return nil
 	}
@@ -169,7 +170,7 @@ func (d *WaitDump) NextDumps() []string {
 // LiveIn is a stack that works in one of the packages: running, sleeping or in IO.
 // Loops that rest in a select, listeners and the like are none. It is nil if there
 // is none.
-func (d *WaitDump) LiveIn(packages []string) *Stack {
+func (d *Dump) LiveIn(packages []string) *Stack {
 	for _, s := range d.Stacks {
 		if !s.Kind.Live() || s.Idle != "" || s.Dumper || s.mainAsleep() {
 			continue
@@ -185,7 +186,7 @@ func (d *WaitDump) LiveIn(packages []string) *Stack {
 
 // CountedIn is a stack in one of the packages of which most goroutines were only
 // counted, so that nobody can say what they hold. It is nil if there is none.
-func (d *WaitDump) CountedIn(packages []string) *Stack {
+func (d *Dump) CountedIn(packages []string) *Stack {
 	for _, s := range d.Stacks {
 		if len(s.Counted) > 0 && slices.ContainsFunc(s.App, func(i int) bool { return slices.Contains(packages, PackageOf(s.Frames[i].Func)) }) {
 			return s
@@ -203,7 +204,7 @@ func (s *Stack) mainAsleep() bool {
 // ShapesOf groups locks with one verdict by where they are waited for: many
 // objects of one type with one fault are one finding. The first of a group blocks
 // most.
-func (d *WaitDump) ShapesOf(v LockVerdict) [][]*Lock {
+func (d *Dump) ShapesOf(v Verdict) [][]*Lock {
 	var out [][]*Lock
 	index := map[string]int{}
 	for _, l := range d.Locks {
@@ -248,5 +249,5 @@ func MoreLocks(group []*Lock) string {
 	if len(group) < 2 {
 		return ""
 	}
-	return fmt.Sprintf(" (and %s in the same way)", Count(int64(len(group)-1), "more lock"))
+	return fmt.Sprintf(" (and %s in the same way)", join.Count(int64(len(group)-1), "more lock"))
 }

@@ -1,4 +1,4 @@
-package join
+package threads
 
 import (
 	"cmp"
@@ -10,45 +10,46 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
 )
 
-// Threads are the samples of thread stacks in a bundle: gdb, pstack, jstack,
+// Set are the samples of thread stacks in a bundle: gdb, pstack, jstack,
 // py-spy and the like.
-type Threads struct {
+type Set struct {
 	// All is in the order of the artifacts.
-	All []*ThreadSample
+	All []*Sample
 }
 
-// ThreadSample is what one moment shows of the threads of one process.
-type ThreadSample struct {
+// Sample is what one moment shows of the threads of one process.
+type Sample struct {
 	Artifact fact.ID
 	Host     string
 	// Process is nil where nothing ties the sample to one; Link says what does.
-	Process *Process
-	Link    Link
+	Process *join.Process
+	Link    join.Link
 	Threads []*fact.Thread
 	// Main is the thread that runs main, nil if the sample does not show it.
 	Main *fact.Thread
 	// Locks are those that a thread waits for, most waiters first.
-	Locks []*ThreadLock
+	Locks []*Lock
 }
 
-var threads = analyze.Derived[*Threads]{
+var sets = analyze.Derived[*Set]{
 	Name:  "thread samples",
 	Needs: []fact.Kind{"thread"},
-	Build: buildThreads,
+	Build: build,
 }
 
-// ThreadsOf returns the samples of thread stacks.
-func ThreadsOf(p *analyze.Pass) *Threads { return threads.Of(p) }
+// Of returns the samples of thread stacks.
+func Of(p *analyze.Pass) *Set { return sets.Of(p) }
 
-func buildThreads(p *analyze.Pass) *Threads {
-	hosts, ps := HostsOf(p), ProcessesOf(p)
+func build(p *analyze.Pass) *Set {
+	hosts, ps := join.HostsOf(p), join.ProcessesOf(p)
 	byArtifact := map[fact.ID][]*fact.Thread{}
 	for t := range fact.All[fact.Thread](p.Facts) {
 		byArtifact[t.At.Artifact] = append(byArtifact[t.At.Artifact], t)
 	}
-	out := &Threads{}
+	out := &Set{}
 	for _, a := range p.Facts.Artifacts() {
 		for _, s := range samplesIn(byArtifact[a.ID]) {
 			s.Artifact, s.Host = a.ID, hosts.OfArtifact(a.ID)
@@ -63,14 +64,14 @@ func buildThreads(p *analyze.Pass) *Threads {
 
 // samplesIn cuts the threads of an artifact into samples: a process or a thread
 // that comes again begins one.
-func samplesIn(all []*fact.Thread) []*ThreadSample {
+func samplesIn(all []*fact.Thread) []*Sample {
 	type identity struct {
 		lwp    int64
 		number int
 		name   string
 	}
-	var out []*ThreadSample
-	var cur *ThreadSample
+	var out []*Sample
+	var cur *Sample
 	seen := map[identity]bool{}
 	for _, t := range all {
 		id := identity{lwp: t.LWP.Or(0)}
@@ -79,7 +80,7 @@ func samplesIn(all []*fact.Thread) []*ThreadSample {
 		}
 		again := seen[id] && id != identity{}
 		if cur == nil || again || t.PID != cur.Threads[0].PID || t.Runtime == "jvm" && cur.Threads[0].Runtime != "jvm" {
-			cur = &ThreadSample{}
+			cur = &Sample{}
 			out = append(out, cur)
 			clear(seen)
 		}
@@ -90,15 +91,15 @@ func samplesIn(all []*fact.Thread) []*ThreadSample {
 }
 
 // Runtime is native, jvm, python, node or go.
-func (s *ThreadSample) Runtime() string { return s.Threads[0].Runtime }
+func (s *Sample) Runtime() string { return s.Threads[0].Runtime }
 
 // tie finds the process that the sample is of: by the number that the text or the
 // file's name gives, by the thread numbers of a process table, or because one
 // process of the host alone runs what stands at the bottom of the stacks.
-func (s *ThreadSample) tie(ps *Processes) {
+func (s *Sample) tie(ps *join.Processes) {
 	if pid := s.Threads[0].PID; pid.Known {
 		if s.Process = ps.Get(s.Host, int(pid.V)); s.Process != nil {
-			s.Link = Link{By: "the stacks name the pid", Sure: analyze.Confirmed}
+			s.Link = join.Link{By: "the stacks name the pid", Sure: analyze.Confirmed}
 			return
 		}
 	}
@@ -110,7 +111,7 @@ func (s *ThreadSample) tie(ps *Processes) {
 		}
 		// A single digit in a name mostly counts the samples.
 		if pr := ps.Get(s.Host, n); pr != nil && (len(w) > 1 || s.runs(pr)) {
-			s.Process, s.Link = pr, Link{By: "the file's name has the pid", Sure: analyze.Confirmed}
+			s.Process, s.Link = pr, join.Link{By: "the file's name has the pid", Sure: analyze.Confirmed}
 			return
 		}
 	}
@@ -119,17 +120,17 @@ func (s *ThreadSample) tie(ps *Processes) {
 			continue
 		}
 		if s.Process != nil {
-			s.Process, s.Link = nil, Link{}
+			s.Process, s.Link = nil, join.Link{}
 			return
 		}
 		s.Process = pr
-		s.Link = Link{By: "the only process of the host that runs what stands at the bottom of the stacks", Sure: analyze.Likely}
+		s.Link = join.Link{By: "the only process of the host that runs what stands at the bottom of the stacks", Sure: analyze.Likely}
 	}
 }
 
 // runs reports whether the process's command line names the class or script in
 // which the stacks begin.
-func (s *ThreadSample) runs(pr *Process) bool {
+func (s *Sample) runs(pr *join.Process) bool {
 	if pr.Command == "" {
 		return false
 	}
@@ -163,7 +164,7 @@ func (s *ThreadSample) runs(pr *Process) bool {
 }
 
 // findMain finds the thread whose number is the process's.
-func (s *ThreadSample) findMain() {
+func (s *Sample) findMain() {
 	pid := int64(0)
 	if s.Process != nil {
 		pid = int64(s.Process.PID)
@@ -185,7 +186,7 @@ func (s *ThreadSample) findMain() {
 }
 
 // Subject names the process, or the artifact where it is unknown.
-func (s *ThreadSample) Subject() string {
+func (s *Sample) Subject() string {
 	if s.Process != nil {
 		return s.Process.String()
 	}
@@ -193,7 +194,7 @@ func (s *ThreadSample) Subject() string {
 }
 
 // Entities are the process, as far as known.
-func (s *ThreadSample) Entities() []analyze.Entity {
+func (s *Sample) Entities() []analyze.Entity {
 	if s.Process == nil {
 		return nil
 	}
@@ -201,7 +202,7 @@ func (s *ThreadSample) Entities() []analyze.Entity {
 }
 
 // key groups the samples of one process.
-func (s *ThreadSample) key() string {
+func (s *Sample) key() string {
 	if s.Process != nil {
 		return s.Process.Entity().Key
 	}
@@ -209,10 +210,10 @@ func (s *ThreadSample) key() string {
 }
 
 // ByProcess groups the samples of each process, in time.
-func (ts *Threads) ByProcess(order *Samples) [][]*ThreadSample {
-	var out [][]*ThreadSample
+func (set *Set) ByProcess(order *join.Samples) [][]*Sample {
+	var out [][]*Sample
 	at := map[string]int{}
-	for _, s := range ts.All {
+	for _, s := range set.All {
 		i, ok := at[s.key()]
 		if !ok {
 			i = len(out)
@@ -222,7 +223,7 @@ func (ts *Threads) ByProcess(order *Samples) [][]*ThreadSample {
 		out[i] = append(out[i], s)
 	}
 	for _, list := range out {
-		slices.SortStableFunc(list, func(a, b *ThreadSample) int {
+		slices.SortStableFunc(list, func(a, b *Sample) int {
 			if a.Artifact == b.Artifact {
 				return 0
 			}
@@ -232,9 +233,9 @@ func (ts *Threads) ByProcess(order *Samples) [][]*ThreadSample {
 	return out
 }
 
-// ThreadName is what a person calls a thread: its name where the runtime gives
+// Name is what a person calls a thread: its name where the runtime gives
 // names, else its numbers.
-func ThreadName(t *fact.Thread) string {
+func Name(t *fact.Thread) string {
 	switch {
 	case t.Runtime == "jvm" && t.Name != "":
 		return strconv.Quote(t.Name)

@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	"cmp"
@@ -11,7 +11,7 @@ import (
 // has the lock.
 func (l *Lock) pendingWriter() *Waiter {
 	for i := range l.Waiters {
-		if w := &l.Waiters[i]; w.Stack.Kind == WaitWLock {
+		if w := &l.Waiters[i]; w.Stack.Kind == OnWLock {
 			return w
 		}
 	}
@@ -57,7 +57,7 @@ func (l *Lock) settleHolders() {
 			// The only one that works in the function where the others wait is behind
 			// its lock, also where the receiver is not printed.
 			alone := len(l.Live) == 1 && h.Stack.Frames[h.Frame].Func == l.Waiters[0].Stack.Frames[max(l.Waiters[0].Stack.Site, 0)].Func
-			if (h.Sign >= HoldsByPointer || alone) && h.Stack.Kind != Running && (l.Lasting() || h.Stack.Kind == WaitIO) {
+			if (h.Sign >= HoldsByPointer || alone) && h.Stack.Kind != Running && (l.Lasting() || h.Stack.Kind == OnIO) {
 				l.Holders = append(l.Holders, h)
 			}
 		}
@@ -82,7 +82,7 @@ func (l *Lock) settleHolders() {
 		// Its caller is where a goroutine begins, and may well only call through; a loop
 		// that rests with the lock is the better guess then.
 		for _, h := range l.Unlikely {
-			if h.Sign >= HoldsByPointer && h.Stack.Kind == WaitSelect {
+			if h.Sign >= HoldsByPointer && h.Stack.Kind == OnSelect {
 				l.Holders = append(l.Holders, h)
 			}
 		}
@@ -118,7 +118,7 @@ func (h Holder) dozes() bool {
 // settleMutual gives a lock without holders a candidate of lesser sign that fits
 // because of what it waits for itself: for something that a waiter of this lock
 // holds. That is a circle, which does not come about by chance.
-func (d *WaitDump) settleMutual() {
+func (d *Dump) settleMutual() {
 	calls := d.waitersByFunc()
 	senders := d.senders()
 	for _, l := range d.Locks {
@@ -147,7 +147,7 @@ func (d *WaitDump) settleMutual() {
 // their own. Three objects that each lock the next look like this, where the
 // receivers are not printed. Which holds which is not to be known, only that all of
 // them are in the circle.
-func (d *WaitDump) settleRound() {
+func (d *Dump) settleRound() {
 	byStack := map[*Stack][]*Lock{}
 	var order []*Stack
 	for _, l := range d.Locks {
@@ -188,7 +188,7 @@ const maxAlike = 16
 
 // waitersByFunc lists goroutines that wait for locks by the functions on their
 // stacks.
-func (d *WaitDump) waitersByFunc() map[string][]Holder {
+func (d *Dump) waitersByFunc() map[string][]Holder {
 	out := map[string][]Holder{}
 	for _, s := range d.Stacks {
 		if !s.Kind.Lock() {
@@ -227,7 +227,7 @@ func (l *Lock) behindCall(calls map[string][]Holder) []Holder {
 }
 
 // senders are the stacks that are blocked in a send.
-func (d *WaitDump) senders() []*Stack {
+func (d *Dump) senders() []*Stack {
 	var out []*Stack
 	for _, s := range d.Stacks {
 		if s.Kind.Sends() && s.Idle == "" {
@@ -265,15 +265,15 @@ func (l *Lock) settleSender(senders []*Stack) {
 // sender first, who waits for many things at once later.
 func (h Holder) patience() int {
 	switch h.Stack.Kind {
-	case WaitMutex, WaitWLock, WaitRLock:
+	case OnMutex, OnWLock, OnRLock:
 		return 0
-	case WaitSend, WaitPipe, WaitNilChan, WaitNoCases:
+	case OnSend, OnPipe, OnNilChan, OnNoCases:
 		return 1
-	case WaitRecv, WaitGroup:
+	case OnRecv, OnGroup:
 		return 2
-	case WaitSelect:
+	case OnSelect:
 		return 3
-	case WaitCond:
+	case OnCond:
 		return 5
 	}
 	return 4

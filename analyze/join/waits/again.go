@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	"fmt"
@@ -8,12 +8,13 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
 )
 
 // support cites what else the bundle has of the same process: other forms of the
 // same dump, and earlier ones. has finds in another dump what a stack of this one
 // was then.
-func (d *WaitDump) support(has func(*WaitDump) (now, then *Stack)) []analyze.Evidence {
+func (d *Dump) support(has func(*Dump) (now, then *Stack)) []analyze.Evidence {
 	var out []analyze.Evidence
 	for _, o := range slices.Concat(d.Same, d.Earlier) {
 		now, then := has(o)
@@ -24,7 +25,7 @@ func (d *WaitDump) support(has func(*WaitDump) (now, then *Stack)) []analyze.Evi
 		if slices.Contains(d.Earlier, o) {
 			note = fmt.Sprintf("%s, earlier (%s): ", o.Meta.At.Artifact, o.Meta.Form)
 		}
-		note += fmt.Sprintf("%s in %s", Count(then.Count, "goroutine"), then.At(then.Top()))
+		note += fmt.Sprintf("%s in %s", join.Count(then.Count, "goroutine"), then.At(then.Top()))
 		if slices.Contains(d.Earlier, o) {
 			note += d.since(o, now, then)
 		}
@@ -35,7 +36,7 @@ func (d *WaitDump) support(has func(*WaitDump) (now, then *Stack)) []analyze.Evi
 
 // SupportOf is what other dumps say of the stacks of a lock's waiters.
 func (l *Lock) SupportOf() []analyze.Evidence {
-	return l.dump.support(func(o *WaitDump) (now, then *Stack) {
+	return l.dump.support(func(o *Dump) (now, then *Stack) {
 		for _, s := range l.Stacks() {
 			if found := o.find(s); found != nil {
 				return s, found
@@ -46,13 +47,13 @@ func (l *Lock) SupportOf() []analyze.Evidence {
 }
 
 // SupportFor is what other dumps say of a stack.
-func (d *WaitDump) SupportFor(s *Stack) []analyze.Evidence {
-	return d.support(func(o *WaitDump) (now, then *Stack) { return s, o.find(s) })
+func (d *Dump) SupportFor(s *Stack) []analyze.Evidence {
+	return d.support(func(o *Dump) (now, then *Stack) { return s, o.find(s) })
 }
 
 // since says what became of a stack since an earlier dump: which goroutines have not
 // moved, and how fast their number grows.
-func (d *WaitDump) since(earlier *WaitDump, now, then *Stack) string {
+func (d *Dump) since(earlier *Dump, now, then *Stack) string {
 	note := ""
 	switch n := stayed(now, then); {
 	case n == 1 && then.Count == 1:
@@ -86,7 +87,7 @@ func stayed(now, then *Stack) (n int64) {
 
 // Grown is how many goroutines had the stack in the nearest earlier dump; ok is
 // false where no earlier dump has it.
-func (d *WaitDump) Grown(s *Stack) (before int64, ok bool) {
+func (d *Dump) Grown(s *Stack) (before int64, ok bool) {
 	if b := d.Before(s); b != nil {
 		return b.Count, true
 	}
@@ -106,7 +107,7 @@ func timesOf(p *analyze.Pass) map[fact.ID]time.Time {
 
 // takenAt is when the artifact of a dump was written; the zero time for dumps inside
 // a log, which was written to later, and of one artifact with others.
-func takenAt(times map[fact.ID]time.Time, d *WaitDump) time.Time {
+func takenAt(times map[fact.ID]time.Time, d *Dump) time.Time {
 	if strings.Contains(string(d.Meta.At.Artifact), "!") || d.Meta.Dump > 1 {
 		return time.Time{}
 	}

@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	"slices"
@@ -29,7 +29,7 @@ type Holder struct {
 }
 
 // findHolders looks for goroutines that could hold each lock.
-func (d *WaitDump) findHolders() {
+func (d *Dump) findHolders() {
 	if len(d.Locks) == 0 {
 		return
 	}
@@ -68,7 +68,7 @@ func (d *WaitDump) findHolders() {
 }
 
 type holderFinder struct {
-	d         *WaitDump
+	d         *Dump
 	byPointer map[uint64][]*Lock // by the lock's own address and that of its object
 	byAddr    map[uint64][]*Lock
 	byType    map[string][]*Lock
@@ -306,7 +306,7 @@ func (l *Lock) candidate(h Holder) {
 // wrong, and a path that left the lock behind is the likelier mistake.
 func (h Holder) Resting() bool {
 	s := h.Stack
-	if s.Kind != WaitSelect && s.Kind != Asleep || len(s.App) == 0 || h.Sign == HoldsByLine {
+	if s.Kind != OnSelect && s.Kind != Asleep || len(s.App) == 0 || h.Sign == HoldsByLine {
 		return false
 	}
 	return h.Frame == s.App[0] && h.Frame == s.outermost()

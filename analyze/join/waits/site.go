@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -19,7 +19,7 @@ const anyOffset = ^uint64(0)
 
 // learnSites fills the table from the waiters. Who is behind the line where
 // another one waits for the same lock has passed it.
-func (d *WaitDump) learnSites() {
+func (d *Dump) learnSites() {
 	d.sites, d.calls = siteTable{}, siteTable{}
 	for _, l := range d.Locks {
 		seen := map[*Stack]int{}
@@ -45,7 +45,7 @@ func (d *WaitDump) learnSites() {
 
 // learnCalls notes at which lines functions outside of the lock's type call what
 // waits for it. They do not hold it there, or the call could never come back.
-func (d *WaitDump) learnCalls(l *Lock, w Waiter) {
+func (d *Dump) learnCalls(l *Lock, w Waiter) {
 	for _, i := range w.Stack.App {
 		if i <= w.Stack.Site || i >= len(w.G.Calls) || w.Stack.Owners[i] == l.Type {
 			continue
@@ -73,7 +73,7 @@ func (l *Lock) offsetOf(p uint64) (uint64, bool) {
 
 // passed compares a frame with the line where its function waits for the lock.
 // known is false if nobody waits there.
-func (d *WaitDump) passed(f fact.Frame, arg int, off uint64) (passed, known bool) {
+func (d *Dump) passed(f fact.Frame, arg int, off uint64) (passed, known bool) {
 	line, ok := d.sites[siteKey{f.Func, arg, off}]
 	return ok && f.Line > line, ok
 }

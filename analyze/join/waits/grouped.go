@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	"strings"
@@ -21,15 +21,15 @@ import (
 // without any symbol: it is inferred, and said to be.
 
 // collectGroups adds the groups of debug=1 texts and protos to their dumps.
-func collectGroups(p *analyze.Pass, all []*WaitDump, shapes idleShapes) {
+func collectGroups(p *analyze.Pass, all []*Dump, shapes idleShapes) {
 	type record struct {
 		groups []*fact.Goroutine
 		counts []int64
 		hidden [][]uint64
 	}
-	records := map[*WaitDump]*record{}
+	records := map[*Dump]*record{}
 	for gr := range fact.All[fact.GoroutineGroup](p.Facts) {
-		var of *WaitDump
+		var of *Dump
 		for _, d := range all {
 			if d.Grouped && d.Meta.At.Artifact == gr.At.Artifact && d.Meta.At.Line <= gr.At.Line {
 				of = d

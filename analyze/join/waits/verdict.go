@@ -1,14 +1,14 @@
-package join
+package waits
 
 import "slices"
 
-// LockVerdict is what keeps a lock from its waiters.
-type LockVerdict int
+// Verdict is what keeps a lock from its waiters.
+type Verdict int
 
 // The verdicts. Each lock has one, so that one fault is told once.
 const (
 	// LockFollows: its holder waits for another lock, which has the verdict.
-	LockFollows LockVerdict = iota + 1
+	LockFollows Verdict = iota + 1
 	// LockCycle: it is in a circle of locks and holders.
 	LockCycle
 	// LockReadTwice: a reader reads it again behind a pending writer.
@@ -28,10 +28,10 @@ const (
 const longWait = 1
 
 // Verdict is what keeps the lock from its waiters.
-func (l *Lock) Verdict() LockVerdict { return l.verdict }
+func (l *Lock) Verdict() Verdict { return l.verdict }
 
 // judge weighs the signs of the lock.
-func (l *Lock) judge() LockVerdict {
+func (l *Lock) judge() Verdict {
 	if l.Root() != l {
 		return LockFollows
 	}
@@ -73,7 +73,7 @@ const pileUp = 20
 
 // heldInIO reports whether a crowd waits for a holder that waits for the network.
 func (l *Lock) heldInIO() bool {
-	return l.Count() >= pileUp && len(l.Holders) > 0 && l.Holders[0].Stack.Kind == WaitIO
+	return l.Count() >= pileUp && len(l.Holders) > 0 && l.Holders[0].Stack.Kind == OnIO
 }
 
 // heldAtMercy reports whether the holder waits for another process to move: what
@@ -91,7 +91,7 @@ func (l *Lock) Lasting() bool { return l.Minutes() >= longWait || l.Persists() }
 func (l *Lock) Persists() bool { return l.persists }
 
 // findPersisting looks for the waiters of each lock in the earlier dumps.
-func (d *WaitDump) findPersisting() {
+func (d *Dump) findPersisting() {
 	for _, e := range d.Earlier {
 		if e.Grouped {
 			continue

@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	"cmp"
@@ -7,22 +7,23 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
 )
 
-// LockTrust says how a lock was told from others, from weak to strong.
-type LockTrust int
+// Trust says how a lock was told from others, from weak to strong.
+type Trust int
 
 // The degrees of trust.
 const (
-	LockByType     LockTrust = iota + 1 // the type whose method locks
-	LockByCaller                        // the object that the caller hands on
-	LockByReceiver                      // the object whose method locks
-	LockDerived                         // computed from the address of its semaphore
-	LockPrinted                         // its own address
+	LockByType     Trust = iota + 1 // the type whose method locks
+	LockByCaller                    // the object that the caller hands on
+	LockByReceiver                  // the object whose method locks
+	LockDerived                     // computed from the address of its semaphore
+	LockPrinted                     // its own address
 )
 
 // String says it in words.
-func (t LockTrust) String() string {
+func (t Trust) String() string {
 	switch t {
 	case LockPrinted:
 		return "its address is printed"
@@ -39,7 +40,7 @@ func (t LockTrust) String() string {
 // Lock is a mutex that somebody waits for.
 type Lock struct {
 	Addr  uint64 // 0 if unknown
-	Trust LockTrust
+	Trust Trust
 	RW    bool
 	// Type is the type or function that locks it: "main.Hub".
 	Type string
@@ -71,7 +72,7 @@ type Lock struct {
 	// another. Nil if there are none, or the locks can be told apart.
 	Twice *Stack
 
-	dump             *WaitDump
+	dump             *Dump
 	offset           uint64 // of the lock in its object
 	rank             int
 	writers, readers int64
@@ -79,7 +80,7 @@ type Lock struct {
 	// recursions are all signs of one; settleRecursion picks.
 	recursions []*Recursion
 	candidates []Holder
-	verdict    LockVerdict
+	verdict    Verdict
 	root       *Lock
 	once       bool // the lock of a sync.Once
 	persists   bool
@@ -103,7 +104,7 @@ func (l *Lock) Other(g *fact.Goroutine) Waiter {
 }
 
 // Dump is the dump that the lock is seen in.
-func (l *Lock) Dump() *WaitDump { return l.dump }
+func (l *Lock) Dump() *Dump { return l.dump }
 
 // Kind is "Mutex", "RWMutex" or "sync.Once".
 func (l *Lock) Kind() string {
@@ -136,10 +137,10 @@ func (l *Lock) Entity() analyze.Entity {
 	if l.Trust == LockByType {
 		at = l.Type
 	}
-	return analyze.Entity{Kind: KindLock, Key: l.dump.key() + "/" + at, Name: l.Name()}
+	return analyze.Entity{Kind: join.KindLock, Key: l.dump.key() + "/" + at, Name: l.Name()}
 }
 
-func (d *WaitDump) key() string {
+func (d *Dump) key() string {
 	if d.Owner.Process != nil {
 		return d.Owner.Process.Entity().Key
 	}

@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	"cmp"
@@ -25,12 +25,12 @@ type Group struct {
 func (k *kinship) groups() []*Group {
 	var out []*Group
 	for _, s := range k.d.Stacks {
-		if s.Kind != WaitGroup || s.Idle != "" || len(s.App) == 0 || k.locked[s] {
+		if s.Kind != OnGroup || s.Idle != "" || len(s.App) == 0 || k.locked[s] {
 			continue
 		}
 		g := &Group{Stack: s, Stopping: stopping(s)}
 		for _, o := range k.relatives(s) {
-			if o.Kind == WaitGroup || k.creates(o, s) {
+			if o.Kind == OnGroup || k.creates(o, s) {
 				continue
 			}
 			g.Workers = append(g.Workers, o)
@@ -38,7 +38,7 @@ func (k *kinship) groups() []*Group {
 			switch {
 			case o.Kind.Live():
 				g.Live = cmp.Or(g.Live, o)
-			case o.Kind == WaitSend:
+			case o.Kind == OnSend:
 				g.Sending = cmp.Or(g.Sending, o)
 			}
 		}

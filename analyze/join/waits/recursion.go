@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	"slices"
@@ -117,7 +117,7 @@ func (l *Lock) recurse(w Waiter, outer int, sign HolderSign) {
 // goroutines can do at once, then one that holds the lock for itself alone.
 func (l *Lock) settleRecursion() {
 	if w := l.pendingWriter(); w != nil {
-		best, n := bestRecursion(l.recursions, func(r *Recursion) bool { return r.Stack.Kind == WaitRLock })
+		best, n := bestRecursion(l.recursions, func(r *Recursion) bool { return r.Stack.Kind == OnRLock })
 		if best != nil {
 			best.Writer, best.Count = w, n
 			l.Recursion = best

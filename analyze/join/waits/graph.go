@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	"slices"
@@ -8,7 +8,7 @@ import (
 
 // buildGraph finds locks, holders, cycles and chains of the dump, which must be the
 // one to judge.
-func (d *WaitDump) buildGraph() {
+func (d *Dump) buildGraph() {
 	d.byID = make(map[int64]*fact.Goroutine)
 	for _, s := range d.Stacks {
 		for _, g := range s.Members {
@@ -35,7 +35,7 @@ func (d *WaitDump) buildGraph() {
 }
 
 // link sets which lock the holder of each lock waits for.
-func (d *WaitDump) link() {
+func (d *Dump) link() {
 	for _, l := range d.Locks {
 		if l.Recursion != nil && l.Recursion.Sign == HoldsByLine {
 			continue
@@ -54,7 +54,7 @@ func (d *WaitDump) link() {
 // findRoots finds for each lock the one at the end of its chain of holders. All
 // locks of a cycle have the first of them for their root. It is linear: a hostile
 // dump may have a chain of all its locks.
-func (d *WaitDump) findRoots() {
+func (d *Dump) findRoots() {
 	for _, cycle := range d.components() {
 		first := cycle[0]
 		for _, l := range cycle {
@@ -84,7 +84,7 @@ func (d *WaitDump) findRoots() {
 
 // components are the strongly connected sets of two or more locks, by Tarjan's
 // algorithm without recursion.
-func (d *WaitDump) components() [][]*Lock {
+func (d *Dump) components() [][]*Lock {
 	type visit struct {
 		l    *Lock
 		edge int
@@ -177,7 +177,7 @@ func (l *Lock) HolderToward(next *Lock) (Holder, bool) {
 // findTwice looks, among waiters of whose lock only the type is known, for a
 // function that waits at two lines. Who waits at the later one is past the first,
 // and two or more of them are what two locks taken in opposite order look like.
-func (d *WaitDump) findTwice() {
+func (d *Dump) findTwice() {
 	for _, l := range d.Locks {
 		if l.Trust > LockByType || len(l.Holders) > 0 || l.Recursion != nil {
 			continue
@@ -205,4 +205,4 @@ func (d *WaitDump) findTwice() {
 func (l *Lock) Root() *Lock { return l.root }
 
 // Waits is the lock that a goroutine waits for, nil if none.
-func (d *WaitDump) Waits(g *fact.Goroutine) *Lock { return d.waits[g] }
+func (d *Dump) Waits(g *fact.Goroutine) *Lock { return d.waits[g] }

@@ -1,4 +1,4 @@
-package join
+package waits
 
 import (
 	"cmp"
@@ -7,20 +7,21 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
 )
 
-// Waits is who waits for whom in the goroutine dumps of a bundle.
-type Waits struct {
+// Graph is who waits for whom in the goroutine dumps of a bundle.
+type Graph struct {
 	// Dumps has one element for each process: its latest and richest dump. The
-	// others of the process are in WaitDump.Same and WaitDump.Earlier.
-	Dumps []*WaitDump
+	// others of the process are in Dump.Same and Dump.Earlier.
+	Dumps []*Dump
 }
 
-// WaitDump is one dump with the wait-for graph of its goroutines.
-type WaitDump struct {
+// Dump is one dump with the wait-for graph of its goroutines.
+type Dump struct {
 	Meta  *fact.Dump
 	Host  string
-	Owner DumpOwner
+	Owner join.DumpOwner
 	// Grouped is true for debug=1 and protos: no addresses, no ids, often no state.
 	Grouped bool
 	// Stacks are the distinct stacks in the order of their first goroutine; Total
@@ -36,9 +37,9 @@ type WaitDump struct {
 	Groups   []*Group
 	Suspects []*Suspect
 	// Same are other dumps of the same moment: the same evidence in another form.
-	Same []*WaitDump
+	Same []*Dump
 	// Earlier are dumps of the process from before, the latest first.
-	Earlier []*WaitDump
+	Earlier []*Dump
 
 	taken   time.Time // by the archive, zero if unknown
 	stackOf map[stackKey]*Stack
@@ -53,11 +54,11 @@ type WaitDump struct {
 
 // Complete reports whether absence in the dump means something: all goroutines are
 // there, with their stacks.
-func (d *WaitDump) Complete() bool { return !d.Meta.Cut && !d.Grouped && d.Meta.Form != "stack" }
+func (d *Dump) Complete() bool { return !d.Meta.Cut && !d.Grouped && d.Meta.Form != "stack" }
 
 // Subject names the process for a finding's subject and title, or the artifact
 // where the process is unknown.
-func (d *WaitDump) Subject() string {
+func (d *Dump) Subject() string {
 	if p := d.Owner.Process; p != nil {
 		return p.String()
 	}
@@ -65,7 +66,7 @@ func (d *WaitDump) Subject() string {
 }
 
 // Entities are the process and the host, as far as known.
-func (d *WaitDump) Entities() []analyze.Entity {
+func (d *Dump) Entities() []analyze.Entity {
 	if p := d.Owner.Process; p != nil {
 		return []analyze.Entity{p.Entity()}
 	}
@@ -73,7 +74,7 @@ func (d *WaitDump) Entities() []analyze.Entity {
 }
 
 // Link is evidence for which process the dump is of, none if that is unknown.
-func (d *WaitDump) Link() []analyze.Evidence {
+func (d *Dump) Link() []analyze.Evidence {
 	o := d.Owner
 	if o.Process == nil || len(o.At) == 0 {
 		return nil
@@ -82,10 +83,10 @@ func (d *WaitDump) Link() []analyze.Evidence {
 }
 
 // Goroutine is the goroutine with an id, nil if the dump lacks it.
-func (d *WaitDump) Goroutine(id int64) *fact.Goroutine { return d.byID[id] }
+func (d *Dump) Goroutine(id int64) *fact.Goroutine { return d.byID[id] }
 
 // Before is the same stack in the nearest earlier dump that has it, nil if none.
-func (d *WaitDump) Before(s *Stack) *Stack {
+func (d *Dump) Before(s *Stack) *Stack {
 	for _, e := range d.Earlier {
 		if have := e.find(s); have != nil {
 			return have
@@ -97,7 +98,7 @@ func (d *WaitDump) Before(s *Stack) *Stack {
 // find is the stack with the same application frames: forms of dumps differ in
 // which frames of the runtime they print. Only dumps beside the judged one are
 // searched; byTop is made for them.
-func (d *WaitDump) find(s *Stack) *Stack {
+func (d *Dump) find(s *Stack) *Stack {
 	if len(s.App) == 0 {
 		return nil
 	}
@@ -109,7 +110,7 @@ func (d *WaitDump) find(s *Stack) *Stack {
 	return nil
 }
 
-func (d *WaitDump) indexTops() {
+func (d *Dump) indexTops() {
 	d.byTop = map[topKey][]*Stack{}
 	for _, s := range d.Stacks {
 		if len(s.App) > 0 {
@@ -142,20 +143,20 @@ func sameApp(a, b *Stack) bool {
 	return true
 }
 
-var waits = analyze.Derived[*Waits]{
+var graphs = analyze.Derived[*Graph]{
 	Name:  "wait-for graph",
-	Build: buildWaits,
+	Build: build,
 }
 
-// WaitsOf returns the wait-for graphs of the bundle's dumps.
-func WaitsOf(p *analyze.Pass) *Waits { return waits.Of(p) }
+// Of returns the wait-for graphs of the bundle's dumps.
+func Of(p *analyze.Pass) *Graph { return graphs.Of(p) }
 
-func buildWaits(p *analyze.Pass) *Waits {
+func build(p *analyze.Pass) *Graph {
 	all := collectDumps(p)
-	w := &Waits{}
-	hosts, order := HostsOf(p), SamplesOf(p)
-	owners := DumpsOf(p)
-	groups := map[string][]*WaitDump{}
+	w := &Graph{}
+	hosts, order := join.HostsOf(p), join.SamplesOf(p)
+	owners := join.DumpsOf(p)
+	groups := map[string][]*Dump{}
 	times := timesOf(p)
 	var keys []string
 	for _, d := range all {
@@ -184,8 +185,8 @@ func buildWaits(p *analyze.Pass) *Waits {
 
 // arrange picks the dump to judge among those of one process and hangs the others
 // on it.
-func arrange(dumps []*WaitDump, order *Samples) *WaitDump {
-	slices.SortStableFunc(dumps, func(a, b *WaitDump) int {
+func arrange(dumps []*Dump, order *join.Samples) *Dump {
+	slices.SortStableFunc(dumps, func(a, b *Dump) int {
 		x, y := a.Meta.At, b.Meta.At
 		if x.Artifact == y.Artifact {
 			return cmp.Compare(b.Meta.Dump, a.Meta.Dump)
@@ -195,7 +196,7 @@ func arrange(dumps []*WaitDump, order *Samples) *WaitDump {
 		}
 		return 0
 	})
-	apart := func(a, b *WaitDump) bool {
+	apart := func(a, b *Dump) bool {
 		return a.Meta.At.Artifact == b.Meta.At.Artifact || order.Apart(a.Meta.At.Artifact, b.Meta.At.Artifact)
 	}
 	// The best of the latest moment; only where that has no stacks one by one, the
@@ -219,7 +220,7 @@ func arrange(dumps []*WaitDump, order *Samples) *WaitDump {
 }
 
 // richness orders dumps of one moment.
-func (d *WaitDump) richness() int64 {
+func (d *Dump) richness() int64 {
 	n := min(d.Total, 1<<30)
 	switch {
 	case !d.Grouped:
@@ -257,16 +258,16 @@ type dumpKey struct {
 }
 
 // collectDumps groups all goroutines of the bundle by dump and stack.
-func collectDumps(p *analyze.Pass) []*WaitDump {
+func collectDumps(p *analyze.Pass) []*Dump {
 	shapes := newIdleShapes()
-	byKey := map[dumpKey]*WaitDump{}
-	var all []*WaitDump
+	byKey := map[dumpKey]*Dump{}
+	var all []*Dump
 	for m := range fact.All[fact.Dump](p.Facts) {
-		d := &WaitDump{Meta: m, stackOf: map[stackKey]*Stack{}, Grouped: m.Form == "debug=1" || m.Form == "proto"}
+		d := &Dump{Meta: m, stackOf: map[stackKey]*Stack{}, Grouped: m.Form == "debug=1" || m.Form == "proto"}
 		all = append(all, d)
 		byKey[dumpKey{m.At.Artifact, m.Dump}] = d
 	}
-	var last *WaitDump
+	var last *Dump
 	for g := range fact.All[fact.Goroutine](p.Facts) {
 		if g.ID == 0 {
 			continue // the scheduler's own stack
@@ -282,11 +283,11 @@ func collectDumps(p *analyze.Pass) []*WaitDump {
 		d.addCounted()
 	}
 	collectGroups(p, all, shapes)
-	return slices.DeleteFunc(all, func(d *WaitDump) bool { return d.Total == 0 })
+	return slices.DeleteFunc(all, func(d *Dump) bool { return d.Total == 0 })
 }
 
 // addCounted adds the goroutines that the parser only counted to their stacks.
-func (d *WaitDump) addCounted() {
+func (d *Dump) addCounted() {
 	if len(d.Meta.Alike) == 0 {
 		return
 	}
@@ -314,7 +315,7 @@ func (d *WaitDump) addCounted() {
 }
 
 // has reports whether a goroutine is in the dump.
-func (d *WaitDump) has(id int64) bool {
+func (d *Dump) has(id int64) bool {
 	if d.byID[id] != nil {
 		return true
 	}
@@ -330,7 +331,7 @@ func keyOf(g *fact.Goroutine) stackKey {
 	return key
 }
 
-func (d *WaitDump) add(g *fact.Goroutine, n int64, shapes idleShapes) {
+func (d *Dump) add(g *fact.Goroutine, n int64, shapes idleShapes) {
 	key := keyOf(g)
 	s := d.stackOf[key]
 	if s == nil {

@@ -1,51 +1,51 @@
-package join
+package waits
 
-// WaitKind is what a goroutine waits for.
-type WaitKind int
+// Kind is what a goroutine waits for.
+type Kind int
 
 // The kinds. Parked is a wait of which a grouped profile does not tell the kind.
 const (
-	WaitUnknown WaitKind = iota
-	Running              // running or able to run
+	Unknown Kind = iota
+	Running      // running or able to run
 	InSyscall
 	Asleep
-	WaitIO
-	WaitRecv
-	WaitSend
-	WaitPipe // the reader of an io.Pipe
-	WaitSelect
-	WaitNilChan
-	WaitNoCases
-	WaitMutex // sync.Mutex, or the writers' mutex of a sync.RWMutex
-	WaitWLock // the readers of a sync.RWMutex
-	WaitRLock // the writer of a sync.RWMutex
-	WaitGroup
-	WaitCond
-	WaitFD      // another goroutine's read or write on the same descriptor
-	WaitGC      // work for the garbage collector
-	WaitRuntime // the runtime's own idling
+	OnIO
+	OnRecv
+	OnSend
+	OnPipe // the reader of an io.Pipe
+	OnSelect
+	OnNilChan
+	OnNoCases
+	OnMutex // sync.Mutex, or the writers' mutex of a sync.RWMutex
+	OnWLock // the readers of a sync.RWMutex
+	OnRLock // the writer of a sync.RWMutex
+	OnGroup
+	OnCond
+	OnFD      // another goroutine's read or write on the same descriptor
+	OnGC      // work for the garbage collector
+	OnRuntime // the runtime's own idling
 	Parked
 )
 
 // Lock reports whether the wait is for a mutex of either kind.
-func (k WaitKind) Lock() bool { return k == WaitMutex || k == WaitWLock || k == WaitRLock }
+func (k Kind) Lock() bool { return k == OnMutex || k == OnWLock || k == OnRLock }
 
 // Sends reports whether the wait is for somebody who takes what is handed over.
-func (k WaitKind) Sends() bool { return k == WaitSend || k == WaitPipe }
+func (k Kind) Sends() bool { return k == OnSend || k == OnPipe }
 
 // Passive reports whether the wait looks the same in a goroutine that has nothing
 // to do and in one that will never be woken.
-func (k WaitKind) Passive() bool {
-	return k == WaitRecv || k == WaitSelect || k == WaitCond || k == WaitGroup || k == Parked
+func (k Kind) Passive() bool {
+	return k == OnRecv || k == OnSelect || k == OnCond || k == OnGroup || k == Parked
 }
 
 // Live reports whether the goroutine goes on by itself.
-func (k WaitKind) Live() bool {
-	return k == Running || k == InSyscall || k == Asleep || k == WaitIO || k == WaitGC
+func (k Kind) Live() bool {
+	return k == Running || k == InSyscall || k == Asleep || k == OnIO || k == OnGC
 }
 
 // String says what the goroutine does, in words for a sentence.
-func (k WaitKind) String() string {
+func (k Kind) String() string {
 	return [...]string{
 		"unknown", "running", "in a system call", "sleeping", "in IO wait", "in chan receive", "in chan send", "in a write to an io.Pipe", "in select",
 		"on a nil channel", "in select without cases", "waiting for a Mutex", "waiting to write-lock an RWMutex",
@@ -95,7 +95,7 @@ func (s *Stack) findSync() {
 
 // kind reads the wait from the state, and from the frames where the state does not
 // tell (semacquire before Go 1.20, grouped profiles).
-func (s *Stack) kind() WaitKind {
+func (s *Stack) kind() Kind {
 	y := &s.sync
 	state := s.State
 	switch state {
@@ -106,84 +106,84 @@ func (s *Stack) kind() WaitKind {
 	case "sleep":
 		return Asleep
 	case "IO wait":
-		return WaitIO
+		return OnIO
 	case "chan receive":
-		return WaitRecv
+		return OnRecv
 	case "chan send":
-		return WaitSend
+		return OnSend
 	case "select":
 		if s.writesPipe() {
-			return WaitPipe
+			return OnPipe
 		}
-		return WaitSelect
+		return OnSelect
 	case "chan receive (nil chan)", "chan send (nil chan)":
-		return WaitNilChan
+		return OnNilChan
 	case "select (no cases)":
-		return WaitNoCases
+		return OnNoCases
 	case "sync.Cond.Wait":
-		return WaitCond
+		return OnCond
 	case "sync.WaitGroup.Wait":
-		return WaitGroup
+		return OnGroup
 	case "finalizer wait", "cleanup wait", "force gc (idle)", "GC scavenge wait", "GC worker (idle)", "GOMAXPROCS updater (idle)",
 		"trace reader (blocked)", "idle", "dead", "timer goroutine (idle)":
-		return WaitRuntime
+		return OnRuntime
 	case "GC sweep wait":
 		if s.Site < 0 {
-			return WaitRuntime
+			return OnRuntime
 		}
-		return WaitGC
+		return OnGC
 	case "GC assist marking", "GC assist wait", "GC worker (active)", "garbage collection", "garbage collection scan",
 		"wait for GC cycle", "GC mark termination", "GC weak to strong wait":
-		return WaitGC
+		return OnGC
 	}
 	switch {
 	case y.lockSlow >= 0, y.mutexLock >= 0 && y.group < 0:
-		return WaitMutex
+		return OnMutex
 	case y.rwLock >= 0:
-		return WaitWLock
+		return OnWLock
 	case y.rwRLock >= 0:
-		return WaitRLock
+		return OnRLock
 	case y.group >= 0:
-		return WaitGroup
+		return OnGroup
 	case y.cond >= 0:
-		return WaitCond
+		return OnCond
 	}
 	for _, f := range s.Frames {
 		switch f.Func {
 		case "internal/poll.runtime_Semacquire":
-			return WaitFD
+			return OnFD
 		case "runtime.chansend", "runtime.chansend1":
-			return WaitSend
+			return OnSend
 		case "runtime.chanrecv", "runtime.chanrecv1", "runtime.chanrecv2":
-			return WaitRecv
+			return OnRecv
 		case "runtime.selectgo":
 			if s.writesPipe() {
-				return WaitPipe
+				return OnPipe
 			}
-			return WaitSelect
+			return OnSelect
 		case "internal/poll.runtime_pollWait", "runtime.netpollblock", "net.runtime_pollWait":
-			return WaitIO
+			return OnIO
 		case "time.Sleep", "runtime.timeSleep":
 			return Asleep
 		case "runtime.block":
-			return WaitNoCases
+			return OnNoCases
 		case "syscall.Syscall", "syscall.Syscall6", "syscall.RawSyscall", "os/signal.signal_recv", "runtime.notetsleepg", "runtime.cgocall":
 			return InSyscall
 		}
 	}
 	switch {
 	case state == "sync.Mutex.Lock":
-		return WaitMutex
+		return OnMutex
 	case state == "sync.RWMutex.Lock":
-		return WaitWLock
+		return OnWLock
 	case state == "sync.RWMutex.RLock":
-		return WaitRLock
+		return OnRLock
 	case len(s.App) == 0 && s.Site < 0:
-		return WaitRuntime
+		return OnRuntime
 	case state == "":
 		return Parked
 	}
-	return WaitUnknown
+	return Unknown
 }
 
 // AtMercy says what another process must do before a goroutine goes on that counts
@@ -192,7 +192,7 @@ func (s *Stack) AtMercy() string {
 	for i, f := range s.Frames {
 		switch f.Func {
 		case "internal/poll.runtime_pollWait":
-			if s.Kind == WaitIO && s.Has("internal/poll.(*FD).Write", "internal/poll.(*FD).Writev", "internal/poll.(*FD).WriteTo") {
+			if s.Kind == OnIO && s.Has("internal/poll.(*FD).Write", "internal/poll.(*FD).Writev", "internal/poll.(*FD).WriteTo") {
 				return "the peer to read"
 			}
 		case "syscall.Flock", "syscall.FcntlFlock", "golang.org/x/sys/unix.Flock", "golang.org/x/sys/unix.FcntlFlock":

@@ -1,15 +1,16 @@
-package join
+package waits
 
 import (
 	"strconv"
 	"strings"
 
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join"
 )
 
 // Stack is a set of goroutines with equal frames, state and creator.
 type Stack struct {
-	Kind   WaitKind
+	Kind   Kind
 	State  string
 	Frames []fact.Frame
 	// Members are the goroutines in the order of the dump. In a grouped profile
@@ -127,7 +128,7 @@ func analyzeStack(s *Stack, shapes idleShapes) {
 		if !primitive(f.Func) && s.Site < 0 {
 			s.Site = i
 		}
-		if Application(f) {
+		if join.Application(f) {
 			s.App = append(s.App, i)
 		}
 		s.Dumper = s.Dumper || dumping(f.Func)
