@@ -64,18 +64,17 @@ func han(b []byte, i int, w hanWord) int {
 	return 0
 }
 
-// spaces skips blanks, among them the narrow one that newer ICU data puts before
-// AM and PM.
+// spaces skips blanks, among them the narrow one (U+202F) that newer ICU data puts
+// before AM and PM, and the wide one that does not break (U+00A0).
 func spaces(b []byte, i int) int {
 	for {
 		switch {
 		case at(b, i) == ' ':
 			i++
-		case prefix(b, i, "\u202f"), prefix(b, i, "\u00a0"):
+		case prefix(b, i, "\u202f"):
 			i += len("\u202f")
-			if b[i-1] != 0xaf { // U+00A0 has two bytes
-				i--
-			}
+		case prefix(b, i, "\u00a0"):
+			i += len("\u00a0")
 		default:
 			return i
 		}

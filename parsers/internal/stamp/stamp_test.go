@@ -79,6 +79,21 @@ func TestParseNot(t *testing.T) {
 	}
 }
 
+// TestParseCut: a stamp may end at any byte, with a blank of any width.
+func TestParseCut(t *testing.T) {
+	for _, in := range []string{
+		"2026-3-2T08:15:09.123\u00a0PM +08:00", "11/21/2026 1:34:48\u202fPM", "Sat Nov 21 01:34:48 UTC 2026", "2026年11月21日 下午1时34分48秒",
+	} {
+		for _, blank := range []string{"", " ", "\u00a0", "\u202f", "\u202f\u00a0"} {
+			for i := range in {
+				cut := []byte(in[:i] + blank)
+				_, n := Parse(cut[:len(cut):len(cut)], Unknown)
+				assert.LessOrEqual(t, n, len(cut), "%q", cut)
+			}
+		}
+	}
+}
+
 // TestYear: without a year and a reference there is no time, rather than a guess.
 func TestYear(t *testing.T) {
 	s, n := Parse([]byte("Nov 21 01:34:49 x"), Unknown)
