@@ -12,8 +12,12 @@
 //
 // The way of the data: open (package bundle), sniff, parse (packages
 // parsers/...), resolve (package join), diagnose (packages rules/...), rank and
-// fold, render (package report). Files of this package follow that way: input.go,
-// parser.go, run.go, rule.go, plan.go, finding.go, rank.go, excerpt.go, result.go.
+// fold, render (package report). Files of this package follow that way: config.go
+// and run.go are the whole of it; input.go, source.go, sniff.go, parser.go,
+// parsed.go and read.go make facts; rule.go, needs.go, plan.go and derived.go apply
+// rules; finding.go, causes.go, rank.go, moment.go and wanted.go tell the story;
+// excerpt.go, events.go and result.go are what a report shows of it. Bundles are
+// compared by census.go, deviation.go and baseline.go.
 //
 // The package keeps no state between runs, reads no clock, no environment and no
 // user database, and never prints, logs or exits. The same inputs give the same

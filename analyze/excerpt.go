@@ -14,7 +14,8 @@ import (
 )
 
 // excerpts fills Evidence.Excerpt by reading again only what is cited. It is the
-// one place where artifact text enters a Result as it stands, so it is cleaned here. An excerpt that cannot be read stays empty.
+// one place where artifact text enters a Result as it stands, so it is cleaned
+// here. An excerpt that cannot be read stays empty.
 func (f *Facts) excerpts(ctx context.Context, findings []*Finding, cfg *Config) error {
 	cited := map[fact.ID][]*Evidence{}
 	for _, fi := range findings {

@@ -8,7 +8,8 @@ type Limits struct {
 	// Embedded bounds artifacts found inside others, and EmbedDepth their nesting.
 	Embedded   int
 	EmbedDepth int
-	// ExcerptBytes bounds one excerpt, Excerpts how many one finding keeps.
+	// ExcerptBytes bounds one excerpt, EvidenceKept how much evidence, and how much
+	// against it, one finding keeps.
 	ExcerptBytes int
 	EvidenceKept int
 	// Timeline bounds the entries of the timeline.
@@ -19,20 +20,19 @@ type Limits struct {
 	FindingsPerRule int
 }
 
-// DefaultLimits are the limits of a run that sets none.
-var defaultLimits = Limits{
-	FactsPerArtifact: 4 << 20,
-	Embedded:         256,
-	EmbedDepth:       3,
-	ExcerptBytes:     1 << 10,
-	EvidenceKept:     24,
-	Timeline:         200,
-	Events:           20_000,
-	FindingsPerRule:  50,
-}
-
 // DefaultLimits returns the limits that zero fields take.
-func DefaultLimits() Limits { return defaultLimits }
+func DefaultLimits() Limits {
+	return Limits{
+		FactsPerArtifact: 4 << 20,
+		Embedded:         256,
+		EmbedDepth:       3,
+		ExcerptBytes:     1 << 10,
+		EvidenceKept:     24,
+		Timeline:         200,
+		Events:           20_000,
+		FindingsPerRule:  50,
+	}
+}
 
 func (l Limits) withDefaults() Limits {
 	pick := func(v *int, def int) {
@@ -40,7 +40,7 @@ func (l Limits) withDefaults() Limits {
 			*v = def
 		}
 	}
-	d := defaultLimits
+	d := DefaultLimits()
 	pick(&l.FactsPerArtifact, d.FactsPerArtifact)
 	pick(&l.Embedded, d.Embedded)
 	pick(&l.EmbedDepth, d.EmbedDepth)

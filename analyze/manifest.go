@@ -77,3 +77,15 @@ func (m *Manifest) host(in *Input) string {
 	}
 	return host
 }
+
+// expectations are the manifest's inventory as facts.
+func (m *Manifest) expectations() *fact.Shard {
+	shard := &fact.Shard{}
+	if m == nil {
+		return shard
+	}
+	for _, e := range m.Expected {
+		fact.Add(shard, fact.Expected{At: e.Ref, What: e.What, Name: e.Name, Value: e.Value, Path: "expected." + strings.ToLower(e.What)})
+	}
+	return shard
+}

@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/culprit-dev/culprit/analyze/fact"
 )
 
-// Parser turns one kind of artifact into facts. It is a plain value: package
-// parsers/x exports `Parser`, or `New(Options)` where it can be configured.
+// Parser turns one kind of artifact into facts. It is a plain value: each package
+// below parsers has a function Parser that returns one.
 type Parser struct {
 	// Name is the tool's or format's name; it is never renamed or reused.
 	Name string
@@ -113,12 +114,7 @@ func (s *Sink) Room() int { return max(s.limits.FactsPerArtifact-s.shard.Len(), 
 func Sort[T fact.Fact](out *Sink, position func(*T) uint32) { fact.Sort(out.shard, position) }
 
 func (s *Sink) declared(k fact.Kind) bool {
-	for _, have := range s.parser.Emits {
-		if have == k {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.parser.Emits, k)
 }
 
 // Full returns an error once the limit of facts is reached; a parser may stop

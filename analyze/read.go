@@ -23,22 +23,29 @@ type Facts struct {
 	readable bool
 }
 
-// Read sniffs and parses inputs and seals their facts, without applying rules.
+// Read sniffs and parses inputs and seals their facts, without applying rules. It
+// returns an error for misuse and when ctx ends, as Run does.
 func Read(ctx context.Context, inputs []*Input, cfg Config) (*Facts, error) {
 	return ReadFrom(ctx, Inputs(inputs, cfg.Manifest), cfg)
 }
 
 // ReadFrom is Read for inputs that are still being found.
 func ReadFrom(ctx context.Context, src Source, cfg Config) (*Facts, error) {
-	cfg.Limits = cfg.Limits.withDefaults()
-	cfg.Jobs = max(cfg.Jobs, 1)
-	meter := &meter{report: cfg.Progress}
-	given, manifest, err := gather(ctx, src, &cfg, meter)
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	return cfg.read(ctx, src)
+}
+
+func (c *Config) read(ctx context.Context, src Source) (*Facts, error) {
+	meter := &meter{report: c.Progress}
+	given, manifest, err := gather(ctx, src, c, meter)
 	if err != nil {
 		return nil, err
 	}
 	out := &Facts{Manifest: manifest, inputs: map[fact.ID]*parsed{}}
-	all, err := out.unfold(ctx, given, &cfg, meter)
+	all, err := out.unfold(ctx, given, c, meter)
 	if err != nil {
 		return nil, err
 	}

@@ -136,3 +136,23 @@ func (r *Result) Finding(id string) *Finding {
 	}
 	return nil
 }
+
+// Leads are the findings that the stories of a result begin with: the root causes,
+// or, without any, what is wrong and unexplained.
+func (r *Result) Leads() []*Finding {
+	var out []*Finding
+	for _, id := range r.Verdict.RootCauses {
+		if f := r.Finding(id); f != nil {
+			out = append(out, f)
+		}
+	}
+	if len(out) > 0 {
+		return out
+	}
+	for _, f := range r.Findings {
+		if len(f.Causes) == 0 && f.Severity >= Medium {
+			out = append(out, f)
+		}
+	}
+	return out
+}

@@ -9,7 +9,8 @@ import (
 )
 
 // Rule is one diagnosis: a pure function from facts and earlier findings to
-// findings. It is a plain value: package rules/x exports `Rule`.
+// findings. It is a plain value: each package below rules has a function Rule that
+// returns one.
 type Rule struct {
 	// ID is "family/words"; it is never renamed or reused.
 	ID string

@@ -3,6 +3,7 @@ package analyze
 import (
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/culprit-dev/culprit/analyze/fact"
 )
@@ -20,15 +21,11 @@ func (r *Result) texts(visit func(*string)) {
 			visit(&list[i])
 		}
 	}
-	bundle := func(b *Bundle) {
-		visit(&b.Name)
-		visit(&b.Summary)
-	}
-	bundle(&r.Bundle)
+	r.Bundle.texts(visit)
 	if r.Baseline != nil {
-		own := *r.Baseline
+		own := *r.Baseline // shared with the configuration
 		r.Baseline = &own
-		bundle(r.Baseline)
+		r.Baseline.texts(visit)
 	}
 	for _, f := range r.Findings {
 		f.texts(visit, id, all)
@@ -40,8 +37,7 @@ func (r *Result) texts(visit func(*string)) {
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.Entities)) {
 		for i := range r.Entities[kind] {
-			visit(&r.Entities[kind][i].Key)
-			visit(&r.Entities[kind][i].Name)
+			visitAll(visit, &r.Entities[kind][i].Key, &r.Entities[kind][i].Name)
 		}
 	}
 	for i := range r.Artifacts {
@@ -56,31 +52,30 @@ func (r *Result) texts(visit func(*string)) {
 	}
 	for i := range r.Collect {
 		c := &r.Collect[i]
-		visit(&c.Host)
-		visit(&c.What)
-		visit(&c.Command)
+		visitAll(visit, &c.Host, &c.What, &c.Command)
 	}
 	for i := range r.Overridden {
 		o := &r.Overridden[i]
-		visit(&o.Subject)
-		visit(&o.Title)
-		visit(&o.Reason)
+		visitAll(visit, &o.Subject, &o.Title, &o.Reason)
 	}
 	all(r.Limits)
 	for i := range r.Census {
 		c := &r.Census[i]
-		visit(&c.Name)
-		visit(&c.Of)
-		visit(&c.Host)
-		visit(&c.Value)
+		visitAll(visit, &c.Name, &c.Of, &c.Host, &c.Value)
 		id(&c.At.Artifact)
 	}
 }
 
-func (f *Finding) texts(visit func(*string), id func(*fact.ID), all func([]string)) {
-	for _, s := range []*string{&f.Subject, &f.Title, &f.Detail, &f.Fix} {
-		visit(s)
+func visitAll(visit func(*string), fields ...*string) {
+	for _, f := range fields {
+		visit(f)
 	}
+}
+
+func (b *Bundle) texts(visit func(*string)) { visitAll(visit, &b.Name, &b.Summary) }
+
+func (f *Finding) texts(visit func(*string), id func(*fact.ID), all func([]string)) {
+	visitAll(visit, &f.Subject, &f.Title, &f.Detail, &f.Fix)
 	f.Missing, f.Next = slices.Clone(f.Missing), slices.Clone(f.Next)
 	all(f.Missing)
 	all(f.Next)
@@ -92,29 +87,32 @@ func (f *Finding) texts(visit func(*string), id func(*fact.ID), all func([]strin
 	for _, list := range [][]Evidence{f.Evidence, f.Against} {
 		for i := range list {
 			id(&list[i].Artifact)
-			visit(&list[i].Note)
-			visit(&list[i].Excerpt)
+			visitAll(visit, &list[i].Note, &list[i].Excerpt)
 		}
 	}
 	for i := range f.Entities {
-		visit(&f.Entities[i].Key)
-		visit(&f.Entities[i].Name)
+		visitAll(visit, &f.Entities[i].Key, &f.Entities[i].Name)
 	}
 }
 
-// redact replaces text in the whole result. The IDs of findings are made again:
-// the hash of a subject would give away an address to whoever tries them all.
+// redact replaces text in the whole result.
 func (s *runState) redact(r *Result, with func(*Pass, []string) func(string) string) {
 	var list []string
 	r.texts(func(t *string) { list = append(list, *t) })
 	replace := with(&Pass{Facts: s.store.View("redaction"), Manifest: s.manifest, rule: &Rule{ID: "redaction"}, run: s}, list)
 	r.texts(func(t *string) { *t = replace(*t) })
+	r.renew()
+}
+
+// renew makes the IDs of findings again after their subjects changed: the hash of
+// the old subject would give away an address to whoever tries them all.
+func (r *Result) renew() {
 	renamed := map[string]string{}
 	taken := map[string]bool{}
 	for _, f := range r.Findings {
 		next := findingID(f.Rule, f.Subject)
 		for n := 2; taken[next]; n++ { // two subjects became one
-			next = findingID(f.Rule, f.Subject+string(rune('0'+n)))
+			next = findingID(f.Rule, f.Subject+strconv.Itoa(n))
 		}
 		taken[next] = true
 		renamed[f.ID], f.ID = next, next

@@ -72,6 +72,14 @@ func (r *Rule) hasThreshold(name string) bool {
 	return slices.ContainsFunc(r.Thresholds, func(t Threshold) bool { return t.Name == name })
 }
 
+func (r *Rule) thresholdNames() []string {
+	var out []string
+	for _, t := range r.Thresholds {
+		out = append(out, t.Name)
+	}
+	return out
+}
+
 // validate rejects a finding that could not be shown with its proof.
 func (f *Finding) validate() error {
 	switch {
@@ -107,12 +115,4 @@ func (f *Finding) dropImpossibleTimes() {
 			list[i].Time = possible(list[i].Time)
 		}
 	}
-}
-
-func (r *Rule) thresholdNames() []string {
-	var out []string
-	for _, t := range r.Thresholds {
-		out = append(out, t.Name)
-	}
-	return out
 }

@@ -96,26 +96,6 @@ var around = map[string][]fact.Kind{
 	"flow":     {"socket", "process_table"},
 }
 
-// Leads are the findings that the stories of a result begin with: the root causes,
-// or, without any, what is wrong and unexplained.
-func (r *Result) Leads() []*Finding {
-	var out []*Finding
-	for _, id := range r.Verdict.RootCauses {
-		if f := r.Finding(id); f != nil {
-			out = append(out, f)
-		}
-	}
-	if len(out) > 0 {
-		return out
-	}
-	for _, f := range r.Findings {
-		if len(f.Causes) == 0 && f.Severity >= Medium {
-			out = append(out, f)
-		}
-	}
-	return out
-}
-
 // wishes collects what a bundle lacks.
 type wishes struct {
 	run    *runState
@@ -286,9 +266,6 @@ func (w *wishes) add(key wish, command string, worth Worth, rule string) {
 		have.Rules = append(have.Rules, rule)
 	}
 }
-
-// kinds are all kinds of facts that a rule reads.
-func (r *Rule) kinds() []fact.Kind { return slices.Concat(r.Needs, r.AnyOf, r.Wants) }
 
 // neighbours are the rules that may explain what a rule finds, those whose
 // findings it explains, and those that a composite joins with it, by their IDs.

@@ -9,10 +9,10 @@ import (
 	"github.com/culprit-dev/culprit/analyze/fact"
 )
 
-// timeline merges the dated evidence of all findings.
-func timeline(findings []*Finding, limit int) []TimelineEntry {
+// cite merges the dated evidence of all findings into the timeline.
+func (r *Result) cite(limit int) {
 	out := []TimelineEntry{}
-	for _, f := range findings {
+	for _, f := range r.Findings {
 		for _, e := range f.Evidence {
 			if e.Time.IsZero() {
 				continue
@@ -26,7 +26,7 @@ func timeline(findings []*Finding, limit int) []TimelineEntry {
 	}
 	slices.SortStableFunc(out, compareEntries)
 	out = slices.CompactFunc(out, func(a, b TimelineEntry) bool { return a.Source == b.Source && a.Text == b.Text })
-	return out[:min(len(out), limit)]
+	r.Timeline = out[:min(len(out), limit)]
 }
 
 func compareEntries(a, b TimelineEntry) int {
