@@ -69,6 +69,7 @@ type Pass struct {
 	rule     *Rule
 	run      *runState
 	findings []*Finding
+	dropped  int // findings beyond the limit
 	skip     *skipReason
 	notes    []string
 	links    []link

@@ -110,6 +110,9 @@ func (s *runState) rules(ctx context.Context, levels [][]*Rule, cfg *Config) err
 			p := passes[i]
 			s.findings[r.ID] = p.findings
 			s.links = append(s.links, p.links...)
+			if p.dropped > 0 {
+				s.limitsHit = append(s.limitsHit, fmt.Sprintf("%s: the first %d of %d findings are kept", r.ID, len(p.findings), len(p.findings)+p.dropped))
+			}
 		}
 		s.statuses = append(s.statuses, status...)
 		done += int64(len(level))
@@ -184,5 +187,7 @@ func (p *Pass) trim() {
 		f.Evidence = f.Evidence[:min(len(f.Evidence), limits.EvidenceKept)]
 		f.Against = f.Against[:min(len(f.Against), limits.EvidenceKept)]
 	}
-	p.findings = p.findings[:min(len(p.findings), limits.FindingsPerRule)]
+	kept := min(len(p.findings), limits.FindingsPerRule)
+	p.dropped = len(p.findings) - kept
+	p.findings = p.findings[:kept]
 }

@@ -26,7 +26,11 @@ func (r *Result) cite(limit int) {
 	}
 	slices.SortStableFunc(out, compareEntries)
 	out = slices.CompactFunc(out, func(a, b TimelineEntry) bool { return a.Source == b.Source && a.Text == b.Text })
-	r.Timeline = out[:min(len(out), limit)]
+	if len(out) > limit {
+		r.Limits = append(r.Limits, fmt.Sprintf("timeline: the first %d of %d events that findings cite are listed", limit, len(out)))
+		out = out[:limit]
+	}
+	r.Timeline = out
 }
 
 func compareEntries(a, b TimelineEntry) int {
