@@ -16,7 +16,7 @@
 // and run.go are the whole of it; input.go, source.go, sniff.go, parser.go,
 // parsed.go and read.go make facts; rule.go, needs.go, plan.go and derived.go apply
 // rules; finding.go, causes.go, rank.go, moment.go and wanted.go tell the story;
-// excerpt.go, events.go and result.go are what a report shows of it. Bundles are
+// excerpt.go, timeline.go and result.go are what a report shows of it. Bundles are
 // compared by census.go, deviation.go and baseline.go.
 //
 // The package keeps no state between runs, reads no clock, no environment and no
