@@ -90,9 +90,10 @@ func look(p *analyze.Pass, pr *loop.Process) {
 			s.idle++
 		}
 	}
-	symptoms, ev := waiting(p, pr)
+	who := waiting(p, pr)
+	symptoms, ev := who.words, who.ev
 	for _, tr := range pr.Traces {
-		trace(p, pr, tr, s, len(symptoms) > 0)
+		trace(p, pr, tr, s, who)
 	}
 	if s.busy == 0 && !s.traced || pr.Kind() == "" && len(symptoms) == 0 {
 		p.Note("%s: %d samples show its loop waiting for events", pr, s.idle)
@@ -109,9 +110,9 @@ func look(p *analyze.Pass, pr *loop.Process) {
 	report(p, pr, s, symptoms, ev)
 }
 
-// trace judges a strace: time without a turn of the loop, or one long call. waiting
-// says that clients wait for the process meanwhile.
-func trace(p *analyze.Pass, pr *loop.Process, tr *loop.Trace, s *sighting, waiting bool) {
+// trace judges a strace: time without a turn of the loop, or one long call, for
+// those who wait for the process meanwhile.
+func trace(p *analyze.Pass, pr *loop.Process, tr *loop.Trace, s *sighting, c crowd) {
 	m := tr.Main
 	if m == nil {
 		// A thread that waits shows the call it waits in; one that only computes shows
@@ -137,8 +138,9 @@ func trace(p *analyze.Pass, pr *loop.Process, tr *loop.Trace, s *sighting, waiti
 		s.ev = append(s.ev, analyze.Cite(m.At, "strace: the main thread of pid %d made %d calls in %v and never waited for events", pr.PID, m.Calls, span.Round(time.Millisecond)))
 	case tr.Turning():
 		s.idle++
-	case waiting && m.Calls == 0 && m.Unfinished != "":
-		// Events are there, so even a wait for events is none of the loop's.
+	case m.Calls == 0 && m.Unfinished != "" && (c.unaccepted || len(c.words) > 0 && !loop.IsWait(m.Unfinished)):
+		// A loop looks at its listener at every turn, so that with a connection there
+		// even a wait for events is none of the loop's. It may leave data unread.
 		s.busy++
 		if !loop.IsWait(m.Unfinished) {
 			s.where = append(s.where, m.Unfinished)
@@ -147,9 +149,16 @@ func trace(p *analyze.Pass, pr *loop.Process, tr *loop.Trace, s *sighting, waiti
 	}
 }
 
+// crowd is who waits for a process.
+type crowd struct {
+	words      []string
+	ev         []analyze.Evidence
+	unaccepted bool // connections wait to be accepted
+}
+
 // waiting are connections that the process leaves unread: its listeners' accept
 // queues, and bytes in the receive queues of its connections.
-func waiting(p *analyze.Pass, pr *loop.Process) (words []string, ev []analyze.Evidence) {
+func waiting(p *analyze.Pass, pr *loop.Process) (c crowd) {
 	accepts, unread, bytes := int64(0), 0, int64(0)
 	var first, firstAccept *join.Socket
 	for _, s := range join.SocketsOf(p).All {
@@ -170,14 +179,15 @@ func waiting(p *analyze.Pass, pr *loop.Process) (words []string, ev []analyze.Ev
 		}
 	}
 	if firstAccept != nil {
-		words = append(words, fmt.Sprintf("%d connections wait to be accepted on port %d", accepts, firstAccept.Local.Port()))
-		ev = append(ev, analyze.Cite(firstAccept.Row().At, "%d connections wait to be accepted", firstAccept.RecvQ().V))
+		c.unaccepted = true
+		c.words = append(c.words, fmt.Sprintf("%d connections wait to be accepted on port %d", accepts, firstAccept.Local.Port()))
+		c.ev = append(c.ev, analyze.Cite(firstAccept.Row().At, "%d connections wait to be accepted", firstAccept.RecvQ().V))
 	}
 	if first != nil {
-		words = append(words, fmt.Sprintf("%d connections hold %d unread bytes", unread, bytes))
-		ev = append(ev, analyze.Cite(first.Row().At, "%d bytes the process has not read", first.RecvQ().V))
+		c.words = append(c.words, fmt.Sprintf("%d connections hold %d unread bytes", unread, bytes))
+		c.ev = append(c.ev, analyze.Cite(first.Row().At, "%d bytes the process has not read", first.RecvQ().V))
 	}
-	return words, ev
+	return c
 }
 
 // processor is what a process table says of its use of the processor.
