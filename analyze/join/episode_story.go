@@ -215,6 +215,17 @@ func (e *Episode) harm(p *analyze.Pass, c *Clocks, s *Story) string {
 	return ""
 }
 
+// Serves reports whether a victim looks like a service: it owns a socket, writes a
+// log, or a log states its end.
+func (e *Episode) Serves(p *analyze.Pass) bool {
+	if len(e.Ended) > 0 || slices.ContainsFunc(e.Victims, func(v *Process) bool { return len(v.Logs) > 0 }) {
+		return true
+	}
+	return slices.ContainsFunc(SocketsOf(p).All, func(s *Socket) bool {
+		return s.Host == e.Root.Host && slices.ContainsFunc(s.Owners, func(o *Process) bool { return slices.Contains(e.Victims, o) })
+	})
+}
+
 func lastRow(p *Process, t *fact.ProcessTable) *fact.Process {
 	for _, r := range p.Rows {
 		if t != nil && r.At.Artifact == t.At.Artifact {

@@ -98,13 +98,21 @@ func (k *Kill) deadlyUnhandled() bool {
 	return false
 }
 
-// unhandled reports whether such a signal ended its target: it is gone from a later
-// process table, nothing runs its command again, and no deadly signal hit it.
+// unhandled reports whether such a signal ended a target: it is gone from a later
+// process table, nothing runs its command again, and no deadly signal hit it. The
+// call that did it becomes the root, for of several programs that one call reached
+// the others handle it.
 func (e *Episode) unhandled(s *Signals) bool {
-	for _, t := range e.Root.Targets {
-		other := slices.ContainsFunc(s.All, func(k *Kill) bool { return k.Host == e.Root.Host && k.Deadly() && k.Hits(t.PID) })
-		again := slices.ContainsFunc(e.Replaced, func(r *Process) bool { return r.Command == t.Command })
-		if slices.Contains(e.Gone, t) && !other && !again {
+	for i, k := range slices.Concat([]*Kill{e.Root}, e.Also) {
+		for _, t := range k.Targets {
+			other := slices.ContainsFunc(s.All, func(k *Kill) bool { return k.Host == e.Root.Host && k.Deadly() && k.Hits(t.PID) })
+			again := slices.ContainsFunc(e.Replaced, func(r *Process) bool { return r.Command == t.Command })
+			if !slices.Contains(e.Gone, t) || other || again {
+				continue
+			}
+			if i > 0 {
+				e.Also[i-1], e.Root = e.Root, k
+			}
 			return true
 		}
 	}
@@ -233,6 +241,9 @@ func (b *fates) ended(e *Episode) []*fact.LogEvent {
 
 // names reports whether a log line is about a victim.
 func (b *fates) names(l *fact.LogEvent, e *Episode) bool {
+	if n, ok := e.Root.inner(); ok && l.Signal == e.Root.Signal && (l.PID.Or(0) == n || strings.HasSuffix(l.Source, fmt.Sprintf("[%d]", n))) {
+		return true
+	}
 	for _, v := range e.Victims {
 		if slices.Contains(l.PIDs, v.PID) || l.PID.Known && l.PID.V == int64(v.PID) {
 			return true

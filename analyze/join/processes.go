@@ -306,7 +306,7 @@ func (b *processBuilder) audit(pass *analyze.Pass) {
 				pr.PPID = e.PPID
 			}
 			// A shell's title before exec is no better than its row in ps.
-			if cmd := strings.Join(e.Argv, " "); pr.Command == "" {
+			if cmd := strings.Join(e.Argv, " "); pr.Command == "" || cmd != "" && pr.defunct() {
 				pr.Command = cmd
 			}
 		}
@@ -318,6 +318,12 @@ func (b *processBuilder) audit(pass *analyze.Pass) {
 			b.named(host, t.PID, t.Comm, at)
 		}
 	}
+}
+
+// defunct reports whether tables show the process only after its end, when its
+// arguments are gone.
+func (p *Process) defunct() bool {
+	return len(p.Rows) > 0 && !slices.ContainsFunc(p.Rows, func(r *fact.Process) bool { return !r.Defunct })
 }
 
 // finish links parents, sorts, and marks what a later complete table lacks.

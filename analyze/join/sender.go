@@ -1,10 +1,12 @@
 package join
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
 
+	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 )
 
@@ -18,6 +20,8 @@ func (k *Kill) role() SenderRole {
 	switch {
 	case p.supervises(e):
 		return RoleSupervisor
+	case k.Job && k.Relation != ToChild:
+		return RoleProgram
 	case LoggedIn(e) && slices.Contains(killPrograms, exe):
 		return RoleOperator
 	case LoggedIn(e) && IsShell(exe) && (e.TTY != "" || k.Relation == ToStranger):
@@ -48,11 +52,37 @@ func LoggedIn(e *fact.AuditEvent) bool {
 	return e.AUID.Known || e.AUIDName != "" && e.AUIDName != "unset"
 }
 
+// schedulers start jobs at their time, under the login of the user whose they are.
+var schedulers = []string{"cron", "crond", "anacron", "atd", "fcron", "dcron"}
+
+// jobSession is one login session of a trail.
+type jobSession struct {
+	trail   fact.ID
+	session fact.Int
+}
+
+// jobSessions are the sessions that a scheduler opened for a job: their login is
+// nobody at a terminal.
+func jobSessions(p *analyze.Pass) map[jobSession]bool {
+	out := map[jobSession]bool{}
+	for e := range fact.All[fact.AuditEvent](p.Facts) {
+		if e.Session.Known && slices.Contains(schedulers, strings.ToLower(path.Base(cmp.Or(e.Exe, e.Comm)))) {
+			out[jobSession{e.At.Artifact, e.Session}] = true
+		}
+	}
+	return out
+}
+
+// scheduled reports whether a scheduler stands among a process's ancestors.
+func (p *Process) scheduled() bool {
+	return slices.ContainsFunc(p.Ancestors(), func(a *Process) bool { return slices.Contains(schedulers, strings.ToLower(a.Name())) })
+}
+
 // supervisorPrograms end processes for a living.
 var supervisorPrograms = []string{
 	"systemd", "init", "upstart", "runc", "crun", "containerd-shim", "containerd-shim-runc-v2", "containerd-shim-runc-v1", "conmon", "dockerd",
 	"docker-init", "tini", "dumb-init", "catatonit", "kubelet", "supervisord", "timeout", "start-stop-daemon", "s6-supervise", "s6-svscan", "s6-svc", "runsv", "sv",
-	"perpd", "monit", "god", "circusd", "pm2", "nomad", "daemontools", "supervise", "earlyoom", "systemd-oomd", "oomd", "watchdog", "podman", "slurmstepd",
+	"perpd", "monit", "god", "circusd", "pm2", "nomad", "daemontools", "supervise", "earlyoom", "systemd-oomd", "oomd", "nohang", "watchdog", "podman", "slurmstepd",
 }
 
 // supervises reports whether the sender is a process manager: by its program, or

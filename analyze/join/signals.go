@@ -25,6 +25,9 @@ type Kill struct {
 	// Relation is what the targets are to the sender.
 	Relation Relation
 	Role     SenderRole
+	// Job is true for a sender that a scheduler such as cron started: its login is
+	// that of the user whose job it is, and nobody sits behind it.
+	Job bool
 	// Trigger is the signal that the sender itself received shortly before and
 	// answers or passes on with this one; nil where the story begins here.
 	Trigger *Kill
@@ -117,6 +120,13 @@ func (k *Kill) Origin() *Kill {
 	return k
 }
 
+// inner is the number that the only target has in the pid namespace of its sender,
+// where that is not the number that the kernel records: in a container.
+func (k *Kill) inner() (pid int64, ok bool) {
+	arg := k.Event.TargetArg
+	return arg.V, arg.Known && arg.V > 0 && len(k.Targets) == 1 && k.Targets[0].PID != int(arg.V)
+}
+
 // Hits reports whether the signal went to a process.
 func (k *Kill) Hits(pid int) bool {
 	return slices.ContainsFunc(k.Targets, func(p *Process) bool { return p.PID == pid })
@@ -150,6 +160,7 @@ const (
 func buildSignals(p *analyze.Pass) *Signals {
 	s := &Signals{}
 	ps, h, c := ProcessesOf(p), HostsOf(p), ClocksOf(p)
+	jobs := jobSessions(p)
 	for e := range fact.All[fact.AuditEvent](p.Facts) {
 		if e.Signal == "" || e.Signal == "0" || e.Syscall == "" || e.Success.Known && !e.Success.V {
 			continue
@@ -162,6 +173,7 @@ func buildSignals(p *analyze.Pass) *Signals {
 		k.At, _, _ = c.UTC(e.At.Artifact, e.Time)
 		k.targets(ps)
 		k.relate()
+		k.Job = e.TTY == "" && (jobs[jobSession{e.At.Artifact, e.Session}] || k.Sender.scheduled())
 		k.Role = k.role()
 		s.All = append(s.All, k)
 	}

@@ -83,7 +83,7 @@ var (
 	endWords     = regexp.MustCompile(`(?i)\b(?:died|dead|exit|exited|exits|terminated|killed|crashed|stopped)\b`)
 	receiptWords = regexp.MustCompile(`(?i)\b(?:received?|got|gets|caught|catched|handling|on signal|signal received|shutdown requested|interrupted by)\b`)
 	routine      = regexp.MustCompile(`(?i)\b(?:reload(?:ing)?|recycl(?:e|ing)|restart(?:ing)?|rolling|stopping|stop requested|deploy(?:ing|ment)?|upgrad(?:e|ing)|scal(?:e|ing) (?:down|in)|rotat(?:e|ing)|waiting for \S+ to die)\b`)
-	reasoning    = regexp.MustCompile(`(?i)(?:timed?[ -]?out|unresponsive|not respond|no response|unhealthy|health.?check|liveness|heartbeat|watchdog|stuck|hung|wedged|g(?:ave|iving|iven) up|took too long|overdue|exceed|over (?:the )?limit|too (?:much|many|high)|out of memory|failed \(?\d)`)
+	reasoning    = regexp.MustCompile(`(?i)(?:timed?[ -]?out|unresponsive|not respond|no response|unhealthy|health.?check|liveness|heartbeat|watchdog|stuck|hung|wedged|g(?:ave|iving|iven) up|took too long|overdue|exceed|(?:over|above|beyond) (?:the |its |soft |hard |memory )*limit|too (?:much|many|high)|out of memory|failed \(?\d)`)
 )
 
 // endingOf reads a line that names a deadly signal or an exit status that stands
@@ -360,9 +360,10 @@ func (e *Episode) bears(l *fact.LogEvent, writers *Openers) int {
 	about := func(list []*Process) bool {
 		return slices.ContainsFunc(list, func(v *Process) bool { return mentions(l, v.PID) && l.PID.Or(0) != int64(v.PID) })
 	}
+	inner, contained := e.Root.inner()
 	n := 0
 	switch {
-	case about(e.Root.Targets):
+	case about(e.Root.Targets), contained && slices.Contains(l.PIDs, int(inner)):
 		n = 3
 	case about(e.Victims), l.PID.Known && l.PID.V == int64(e.Root.Sender.PID), slices.Contains(e.Root.Sender.Logs, l.At.Artifact), wrote(e.Root.Sender):
 		n = 1

@@ -120,7 +120,7 @@ type table struct {
 	all     bool
 	held    *fact.Process // a row of ps m that waits for its first thread
 	last    int           // pid of the last process row
-	above   []int         // pids of the branch that leads to the last row, by depth
+	above   []branchRow   // the branch that leads to the last row, outermost first
 }
 
 func parse(ctx context.Context, in *analyze.Input, out *analyze.Sink) error {
@@ -254,16 +254,21 @@ func (t *table) release(state string) {
 	t.emit(p)
 }
 
+// branchRow is a row of a drawn tree that later rows may stand below.
+type branchRow struct{ pid, depth int }
+
 // branch gives a row of a drawn tree its parent where no column prints it: the
-// last row one level up.
+// last row one level up. Levels that somebody has filtered out stay unknown.
 func (t *table) branch(p *fact.Process) {
-	if p.Depth <= len(t.above) {
-		t.above = t.above[:p.Depth]
-		if p.Depth > 0 && !t.header.has(colPPID) {
-			p.PPID = fact.Some(int64(t.above[p.Depth-1]))
-		}
-		t.above = append(t.above, p.PID)
+	n := len(t.above)
+	for n > 0 && t.above[n-1].depth >= p.Depth {
+		n--
 	}
+	t.above = t.above[:n]
+	if n > 0 && t.above[n-1].depth == p.Depth-1 && !t.header.has(colPPID) {
+		p.PPID = fact.Some(int64(t.above[n-1].pid))
+	}
+	t.above = append(t.above, branchRow{p.PID, p.Depth})
 }
 
 func (t *table) row(row row, at fact.Ref) {

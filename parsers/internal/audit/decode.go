@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -334,7 +335,24 @@ func (d *decoder) finishArgs(title []byte) {
 		ev.Argv = strings.Fields(string(title)) // spaces inside an argument are lost
 		return
 	}
-	ev.Argv = strings.Split(strings.TrimRight(string(title), "\x00"), "\x00")
+	ev.Argv = sinceExec(strings.Split(strings.TrimRight(string(title), "\x00"), "\x00"), ev.Comm, ev.Exe)
+}
+
+// sinceExec cuts the launchers off a title. The kernel keeps the title of the first
+// record that it makes of a task, so that after "setpriv --reuid 33 sh stop.sh" or
+// "env A=1 nice app" the title is still the launcher's while comm and exe are those
+// of the program that it became.
+func sinceExec(argv []string, comm, exe string) []string {
+	first, program := path.Base(argv[0]), path.Base(exe)
+	if comm == "" || strings.HasPrefix(first, comm) || strings.HasPrefix(program, first) || strings.HasPrefix(first, program) {
+		return argv
+	}
+	for i, a := range argv[1:] {
+		if base := path.Base(a); base == comm || len(comm) == 15 && strings.HasPrefix(base, comm) {
+			return argv[i+1:]
+		}
+	}
+	return argv
 }
 
 func (d *decoder) sockaddr(body []byte) {

@@ -39,7 +39,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 		switch {
 		case k.Relation == join.ToChild || k.Relation == join.ToDescendant:
 			p.Note("%s: a job of its own session", k.Tell())
-		case k.SameSession() && !serves(p, e):
+		case k.SameSession() && !e.Serves(p):
 			p.Note("%s: one login session started both, and the target owns no socket and writes no log", k.Tell())
 		case !e.Known && !blind(e):
 			p.Note("%s: nothing but the audit trail knows the target", k.Tell())
@@ -101,20 +101,6 @@ func blind(e *join.Episode) bool {
 	return e.Unlisted && k.Event.TTY != "" && (k.Signal == "SIGKILL" || k.Signal == "SIGTERM") && len(k.Event.Targets) > 0 && !k.SameSession()
 }
 
-// serves reports whether a target looks like a service: it owns a socket, writes a
-// log, or a log states its end.
-func serves(p *analyze.Pass, e *join.Episode) bool {
-	if len(e.Ended) > 0 || slices.ContainsFunc(e.Victims, func(v *join.Process) bool { return len(v.Logs) > 0 }) {
-		return true
-	}
-	for _, s := range join.SocketsOf(p).All {
-		if s.Host == e.Root.Host && slices.ContainsFunc(s.Owners, func(o *join.Process) bool { return slices.Contains(e.Victims, o) }) {
-			return true
-		}
-	}
-	return false
-}
-
 func report(p *analyze.Pass, e *join.Episode) {
 	k := e.Root
 	ev := k.Event
@@ -134,6 +120,9 @@ func report(p *analyze.Pass, e *join.Episode) {
 	}
 	if ev.TTY == "" && k.Signal != "SIGKILL" || story.Harm == "" || !e.Known {
 		f.Confidence = analyze.Likely
+	}
+	if ev.TTY == "" {
+		f.Title = fmt.Sprintf("%s was ended from a login session without a terminal: %s (pid %d) of %s sent %s", target, k.Sender.Name(), k.Sender.PID, who.words, k.Signal)
 	}
 	started := startedBy(e)
 	if story.Harm == "" || e.Unlisted && !e.Known && len(e.Ended) == 0 && k.TargetsInSession() {

@@ -80,7 +80,7 @@ func report(p *analyze.Pass, e *join.Episode) {
 		f.Severity = analyze.High
 		f.Confidence = analyze.Confirmed
 	}
-	detail := []string{fmt.Sprintf("The kernel recorded the call: %s. Sender: %s. %s", k.Tell(), k.Sender.Tree(), loginNote(k.Event))}
+	detail := []string{fmt.Sprintf("The kernel recorded the call: %s. Sender: %s. %s", k.Tell(), k.Sender.Tree(), loginNote(k))}
 	if words, at, ok := timeout(p, e); ok {
 		f.Title = fmt.Sprintf("%s (pid %d) ended its child %s after its own timeout (%s)", k.Sender.Name(), k.Sender.PID, target, k.Signal)
 		f.Evidence = append(f.Evidence, at)
@@ -140,8 +140,12 @@ func kinship(k *join.Kill) string {
 	return k.Strange()
 }
 
-func loginNote(e *fact.AuditEvent) string {
-	if join.LoggedIn(e) {
+func loginNote(k *join.Kill) string {
+	e := k.Event
+	switch {
+	case k.Job:
+		return "A scheduler started it as a job, so its login (" + join.LoginWords(e) + ") is the user of the job and not somebody at a terminal."
+	case join.LoggedIn(e):
 		return "The record carries a login, " + join.LoginWords(e) + ", but the sender is no shell."
 	}
 	return "The record carries no login user, so no person's session sent it directly."

@@ -84,19 +84,16 @@ func report(p *analyze.Pass, stops []*join.Episode, told map[fact.Ref]bool) {
 		Next: []string{"the process manager's own log and the unit, pod or ecosystem file of the service"},
 	}
 	detail := []string{fmt.Sprintf("The kernel recorded it: %s; the target is %s. A process manager acts on a policy or on a request, so it is the messenger; what made it act stands in its own log.", k.Tell(), k.Relation)}
-	severe := k.Signal == "SIGKILL" && story.Harm != ""
-	if k.Sender.Name() == "timeout" {
-		// It is no manager with a plan, but a bound on a run that was reached.
-		f.Title = fmt.Sprintf("timeout (pid %d) ended pid %d (%s) with %s: it ran longer than its limit", k.Sender.PID, target.PID, target.Name(), k.Signal)
-		f.Fix = "Take the service out of `timeout`, or raise its limit."
-		severe = story.Harm != ""
-	}
+	// Scripts bound short runs all day long, and their end leaves nothing to miss.
+	bounded := k.Sender.Name() == "timeout" && !e.Serves(p) && k.Signal != "SIGKILL"
+	severe := special(&f, e)
+	severe = severe || story.Harm != "" && (k.Signal == "SIGKILL" || k.Sender.Name() == "timeout" && !bounded)
 	if kill := e.Escalated(); kill != nil && kill != k {
 		grace := kill.Event.T.Sub(k.Event.T).Round(100 * time.Millisecond)
 		detail = append(detail, fmt.Sprintf("The target did not end within %s after %s and got SIGKILL.", grace, k.Signal))
 		severe = true
 	}
-	if n := len(stops); float64(n) >= p.Threshold("repeats") {
+	if n := len(stops); float64(n) >= p.Threshold("repeats") && !bounded {
 		detail = append(detail, fmt.Sprintf("It happened %d times.", n))
 		severe = true
 	}
@@ -111,7 +108,7 @@ func report(p *analyze.Pass, stops []*join.Episode, told map[fact.Ref]bool) {
 		f.Evidence = append(f.Evidence, after[:min(len(after), 3)]...)
 		severe = true
 	}
-	if story.Harm != "" && len(e.Gone) > 0 && len(e.Replaced) == 0 {
+	if story.Harm != "" && len(e.Gone) > 0 && len(e.Replaced) == 0 && !bounded {
 		detail = append(detail, "Nothing runs its command any more in the later process table.")
 		severe = true
 	}
@@ -135,6 +132,33 @@ func report(p *analyze.Pass, stops []*join.Episode, told map[fact.Ref]bool) {
 	}
 	f.Detail = strings.Join(detail, "\n\n")
 	p.Report(f)
+}
+
+// special words a finding about a sender that is no manager with a plan: a bound on
+// a run, or a guard that acts when memory runs short. severe is true for what hurts
+// whatever else the bundle shows.
+func special(f *analyze.Finding, e *join.Episode) (severe bool) {
+	k := e.Root
+	switch {
+	case k.Sender.Name() == "timeout":
+		f.Title = fmt.Sprintf("timeout (pid %d) ended pid %d (%s) with %s: it ran longer than its limit", k.Sender.PID, first(k).PID, first(k).Name(), k.Signal)
+		f.Fix = "Take the service out of `timeout`, or raise its limit."
+	case memoryGuard(k.Sender):
+		f.Title = fmt.Sprintf("%s (pid %d), which ends processes when memory runs short, sent %s to %s", k.Sender.Name(), k.Sender.PID, k.Signal, e.Targets())
+		f.Fix = "Find what uses the memory, at the target or beside it, before changing the limits of the guard."
+		return true
+	}
+	return false
+}
+
+// memoryGuard reports whether a sender is one of the daemons that end processes
+// before the kernel has to, which they do for no other reason.
+func memoryGuard(p *join.Process) bool {
+	switch p.Name() {
+	case "earlyoom", "systemd-oomd", "oomd", "nohang":
+		return true
+	}
+	return false
 }
 
 func orWord(s, def string) string {
@@ -211,18 +235,25 @@ func stated(text string) (statement, bool) {
 type statement struct {
 	all []string // words that must all be there, lower case
 	why string
+	// nameless statements do not say whom they are about.
+	nameless bool
 }
 
 var statementsOf = [...]statement{
-	{[]string{"timed out", "killing"}, "it did not stop within the stop timeout and was killed"},
-	{[]string{"stop-sigterm' timed out"}, "it did not stop within the stop timeout and was killed"},
-	{[]string{"watchdog timeout"}, "it did not answer its watchdog"},
-	{[]string{"start operation timed out"}, "it did not report that it was ready in time"},
-	{[]string{"failed liveness probe"}, "its liveness probe failed"},
-	{[]string{"max_memory_restart"}, "it exceeded the manager's memory limit"},
-	{[]string{"exceed", "memory", "restart"}, "it exceeded the manager's memory limit"},
-	{[]string{"exceed", "memory", "limit"}, "it exceeded the manager's memory limit"},
-	{[]string{"failed", "health check"}, "its health check failed"},
+	{all: []string{"timed out", "killing"}, why: "it did not stop within the stop timeout and was killed"},
+	{all: []string{"stop-sigterm' timed out"}, why: "it did not stop within the stop timeout and was killed"},
+	{all: []string{"watchdog timeout"}, why: "it did not answer its watchdog"},
+	{all: []string{"start operation timed out"}, why: "it did not report that it was ready in time"},
+	{all: []string{"failed liveness probe"}, why: "its liveness probe failed"},
+	{all: []string{"max_memory_restart"}, why: "it exceeded the manager's memory limit"},
+	{all: []string{"exceed", "memory", "restart"}, why: "it exceeded the manager's memory limit"},
+	{all: []string{"exceed", "memory", "limit"}, why: "it exceeded the manager's memory limit"},
+	{all: []string{"failed", "health check"}, why: "its health check failed"},
+	{all: []string{"due to memory pressure"}, why: "memory was short (pressure over the limit of systemd-oomd)"},
+	{all: []string{"systemd-oomd killed"}, why: "memory was short, and systemd-oomd killed it"},
+	{all: []string{"low memory", "at or below"}, why: "memory was short", nameless: true},
+	{all: []string{"killed by the oom killer"}, why: "the kernel's OOM killer ended a process of it"},
+	{all: []string{"reached runtime time limit"}, why: "it ran longer than its time limit (RuntimeMaxSec)"},
 }
 
 // statements reports what managers say in logs where no audit trail shows it.
@@ -232,7 +263,7 @@ func statements(p *analyze.Pass, told map[fact.Ref]bool) {
 	seen := map[string]bool{}
 	for l := range fact.All[fact.LogEvent](p.Facts) {
 		said, ok := stated(l.Text)
-		if !ok || !manager(l) {
+		if !ok || said.nameless || !manager(l) {
 			continue
 		}
 		end, unit := endAfter(p, l), unitOf(l.Text)
@@ -294,7 +325,7 @@ func endAfter(p *analyze.Pass, said *fact.LogEvent) *fact.LogEvent {
 // manager reports whether a log line is a process manager's.
 func manager(l *fact.LogEvent) bool {
 	name := strings.ToLower(l.Source + " " + path.Base(string(l.At.Artifact)))
-	for _, w := range []string{"systemd", "kubelet", "pm2", "supervisor", "docker", "containerd", "monit", "god", "init", "journal", "messages", "syslog", "events"} {
+	for _, w := range []string{"systemd", "kubelet", "pm2", "supervisor", "docker", "containerd", "monit", "god", "init", "journal", "messages", "syslog", "events", "oom"} {
 		if strings.Contains(name, w) {
 			return true
 		}
@@ -305,7 +336,7 @@ func manager(l *fact.LogEvent) bool {
 // unitOf is the first word of a statement that looks like a unit's name.
 func unitOf(text string) string {
 	for _, w := range strings.Fields(text) {
-		w = strings.Trim(w, ":,\"'")
+		w = path.Base(strings.Trim(w, ":,\"'"))
 		if strings.HasSuffix(w, ".service") || strings.HasSuffix(w, ".scope") {
 			return w
 		}
