@@ -92,7 +92,7 @@ func buildDumps(p *analyze.Pass) *Dumps {
 	for pr := range fact.All[fact.Profile](p.Facts) {
 		note(pr.At.Artifact, nil, 0)
 	}
-	m := &dumpMatcher{p: p, hosts: HostsOf(p), ps: ProcessesOf(p), sockets: SocketsOf(p), logFiles: logSources(p)}
+	m := &dumpMatcher{p: p, hosts: HostsOf(p), ps: ProcessesOf(p), sockets: SocketsOf(p), logFiles: logSources(p), paths: d.paths()}
 	for _, a := range p.Facts.Artifacts() {
 		if files, ok := d.files[a.ID]; ok {
 			d.of[a.ID] = m.owner(a.ID, files, accepts[a.ID])
@@ -123,7 +123,23 @@ func (d *Dumps) shareOwners(h *Hosts, p *analyze.Pass) {
 	}
 }
 
+// paths counts the source files of each base name in all dumps. Every program has
+// a main.go.
+func (d *Dumps) paths() map[string]int {
+	seen, out := map[string]bool{}, map[string]int{}
+	for _, files := range d.files {
+		for f := range files {
+			if !seen[f] {
+				seen[f] = true
+				out[path.Base(f)]++
+			}
+		}
+	}
+	return out
+}
+
 type dumpMatcher struct {
+	paths    map[string]int
 	p        *analyze.Pass
 	hosts    *Hosts
 	ps       *Processes
@@ -191,7 +207,7 @@ func (m *dumpMatcher) judge(pr *Process, id fact.ID, files map[string]bool, acce
 	}
 	for _, log := range pr.Logs {
 		for _, f := range slices.Sorted(maps.Keys(files)) {
-			if at, ok := m.logFiles[log][path.Base(f)]; ok {
+			if at, ok := m.logFiles[log][path.Base(f)]; ok && m.paths[path.Base(f)] == 1 {
 				c.score += weightSource
 				c.by = append(c.by, fmt.Sprintf("its log %s cites %s", log, path.Base(f)))
 				c.at = append(c.at, at)

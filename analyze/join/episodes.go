@@ -332,7 +332,7 @@ func (e *Episode) survivors(v *Process, inAfter func(*Process) *fact.Process) {
 func (b *fates) tableAfter(e *Episode) *fact.ProcessTable {
 	var mine []*fact.ProcessTable
 	for _, t := range b.tables {
-		if b.hosts.Of(t.At) == e.Root.Host && t.Tool != "pidstat" && t.Rows > 0 {
+		if b.hosts.Of(t.At) == e.Root.Host && t.Tool != "pidstat" && t.Rows > 0 && b.comparable(t, e) {
 			mine = append(mine, t)
 		}
 	}
@@ -344,6 +344,19 @@ func (b *fates) tableAfter(e *Episode) *fact.ProcessTable {
 		return nil // the target was started after the earlier table; nothing to compare
 	}
 	return last
+}
+
+// comparable reports whether a table can tell what became of an episode's
+// processes: it has processes in common with one that lists them.
+func (b *fates) comparable(t *fact.ProcessTable, e *Episode) bool {
+	listed := false
+	for _, pr := range append(slices.Clone(e.Victims), e.Root.Sender) {
+		if b.ps.lines.holds(t.At.Artifact, pr) {
+			return true
+		}
+		listed = listed || len(pr.Rows) > 0
+	}
+	return !listed
 }
 
 func (p *Process) onlyIn(t *fact.ProcessTable) bool {

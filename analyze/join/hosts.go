@@ -84,7 +84,8 @@ type folder struct {
 // folders are different hosts when they call themselves differently, when their
 // process tables give the same pids to different programs, or when their captures
 // show the same packets at different hops or by different clocks. Folders of one
-// host (before/, after/, logs/) do neither, and then there is one host.
+// host (before/, after/, logs/) do neither, and then there is one host. Files
+// beside each other whose names begin or end alike count as folders.
 func buildHosts(p *analyze.Pass) *Hosts {
 	h := &Hosts{of: map[fact.ID]string{}, byID: map[string]string{}}
 	arts := p.Facts.Artifacts()
@@ -93,6 +94,8 @@ func buildHosts(p *analyze.Pass) *Hosts {
 		manifest = manifest || a.Host != ""
 	}
 	tops := topFolders(arts)
+	loose := slices.DeleteFunc(slices.Clone(arts), func(a fact.Artifact) bool { return tops[a.ID] != "" })
+	maps.Copy(tops, tagFiles(loose, hostnames(p)))
 	if manifest {
 		for _, a := range arts {
 			h.of[a.ID] = a.Host
@@ -117,19 +120,42 @@ func buildHosts(p *analyze.Pass) *Hosts {
 		h.of = map[fact.ID]string{}
 		h.Names = []string{""}
 	}
-	for hi := range fact.All[fact.HostInfo](p.Facts) {
-		if hi.Name == "hostname" && hi.Value != "" {
-			h.byID[hi.Value] = h.Of(hi.At)
-			h.Title = hi.Value
+	h.ownNames(p)
+	return h
+}
+
+// ownNames learns what the hosts call themselves. A name that two of them use, as
+// clones do, tells of neither.
+func (h *Hosts) ownNames(p *analyze.Pass) {
+	names, shared := hostnames(p), map[string]bool{}
+	for _, a := range p.Facts.Artifacts() {
+		name, host := names[a.ID], h.OfArtifact(a.ID)
+		if name == "" {
+			continue
 		}
+		if first, ok := h.byID[name]; ok && first != host {
+			shared[name] = true
+		}
+		h.byID[name], h.Title = host, name
 	}
+	maps.DeleteFunc(h.byID, func(name, _ string) bool { return shared[name] })
 	if h.Several() {
 		h.Title = ""
 		for _, n := range h.Names {
 			h.byID[n] = n
 		}
 	}
-	return h
+}
+
+// hostnames are what artifacts say their host is called.
+func hostnames(p *analyze.Pass) map[fact.ID]string {
+	out := map[fact.ID]string{}
+	for hi := range fact.All[fact.HostInfo](p.Facts) {
+		if hi.Name == "hostname" && hi.Value != "" {
+			out[hi.At.Artifact] = hi.Value
+		}
+	}
+	return out
 }
 
 // topFolders gives each artifact its top folder, below a folder that all share.
@@ -193,9 +219,10 @@ func describeFolders(p *analyze.Pass, tops map[fact.ID]string) []*folder {
 		}
 		return f
 	}
-	for hi := range fact.All[fact.HostInfo](p.Facts) {
-		if hi.Name == "hostname" && hi.Value != "" {
-			get(hi.At.Artifact).hostname = hi.Value
+	names := hostnames(p)
+	for _, a := range p.Facts.Artifacts() {
+		if names[a.ID] != "" {
+			get(a.ID).hostname = names[a.ID]
 		}
 	}
 	for pr := range fact.All[fact.Process](p.Facts) {
@@ -246,8 +273,14 @@ func (f *folder) differs(o *folder) bool {
 	if f.loose() || o.loose() {
 		return false
 	}
-	if f.hostname != "" && o.hostname != "" {
-		return f.hostname != o.hostname
+	if f.hostname != "" && o.hostname != "" && f.hostname != o.hostname {
+		return true
+	}
+	// Two containers or clones call themselves alike, and so does one host twice:
+	// then only what runs there tells, unless the folders' names say when.
+	alike := f.hostname != "" && f.hostname == o.hostname
+	if _, _, staged := stages(f.name, o.name); alike && staged {
+		return false
 	}
 	same, other := 0, 0
 	for pid, cmd := range f.procs {
@@ -262,11 +295,14 @@ func (f *folder) differs(o *folder) bool {
 	if same > 0 || other > 0 {
 		return other > same
 	}
-	if f.paths[o.name] {
+	if f.paths[o.name] && !alike {
 		return true
 	}
 	if len(f.procs) > 2 && len(o.procs) > 2 {
 		return true // two process tables without one pid in common
+	}
+	if alike {
+		return false
 	}
 	if len(f.procs) > 0 && len(o.procs) > 0 && len(f.listens) > 0 && len(o.listens) > 0 {
 		// Short tables, as of one service before and after its restart, still have its
@@ -303,7 +339,7 @@ func overlap(a, b map[string]bool) bool {
 // itself where the folder's name holds that (sosreport-web-1-2026-11-21-abcdefg).
 // Folders of one host share a name.
 func nameFolders(folders []*folder) map[string]string {
-	owner := map[string]string{} // hostname to the first folder with it
+	owner := map[string]*folder{} // hostname to the first folder with it
 	names := map[string]string{}
 	for _, f := range folders {
 		names[f.name] = f.name
@@ -313,11 +349,13 @@ func nameFolders(folders []*folder) map[string]string {
 		if f.hostname == "" {
 			continue
 		}
-		if first, ok := owner[f.hostname]; ok {
-			names[f.name] = names[first]
+		if first := owner[f.hostname]; first != nil {
+			if !f.differs(first) {
+				names[f.name] = names[first.name]
+			}
 			continue
 		}
-		owner[f.hostname] = f.name
+		owner[f.hostname] = f
 		if strings.Contains(f.name, f.hostname) {
 			names[f.name] = f.hostname
 		}

@@ -43,6 +43,7 @@ type Processes struct {
 	All   []*Process
 	byPID map[pidKey][]*Process
 	hosts *Hosts
+	lines *lineages
 }
 
 // pidKey is a pid on a host; a trail can name a hundred thousand of them.
@@ -341,27 +342,39 @@ func (b *processBuilder) finish(pass *analyze.Pass) *Processes {
 			parent.Children = append(parent.Children, pr)
 		}
 	}
+	ps.lines = buildLineages(ps.All)
+	ps.gone(pass)
+	return ps
+}
+
+// gone marks the processes that the last complete table of their host lacks, if an
+// earlier one has them.
+func (ps *Processes) gone(pass *analyze.Pass) {
 	order := SamplesOf(pass)
-	last := map[string]*fact.ProcessTable{}
-	first := map[string]*fact.ProcessTable{}
+	type line struct {
+		host string
+		root fact.ID
+	}
+	first, last := map[line]*fact.ProcessTable{}, map[line]*fact.ProcessTable{}
 	for t := range fact.All[fact.ProcessTable](pass.Facts) {
 		if !t.All {
 			continue
 		}
-		host := ps.hosts.Of(t.At)
-		if have := last[host]; have == nil || order.Compare(have.At.Artifact, t.At.Artifact) < 0 {
-			last[host] = t
+		key := line{ps.hosts.Of(t.At), ps.lines.root(t.At.Artifact)}
+		if have := last[key]; have == nil || order.Compare(have.At.Artifact, t.At.Artifact) < 0 {
+			last[key] = t
 		}
-		if have := first[host]; have == nil || order.Compare(t.At.Artifact, have.At.Artifact) < 0 {
-			first[host] = t
+		if have := first[key]; have == nil || order.Compare(t.At.Artifact, have.At.Artifact) < 0 {
+			first[key] = t
 		}
 	}
 	for _, pr := range ps.All {
-		t := last[pr.Host]
-		if t == nil || first[pr.Host] == t || len(pr.Rows) == 0 {
+		if len(pr.Rows) == 0 {
 			continue
 		}
-		pr.Gone = !slices.ContainsFunc(pr.Rows, func(r *fact.Process) bool { return r.At.Artifact == t.At.Artifact })
+		key := line{pr.Host, ps.lines.root(pr.Rows[0].At.Artifact)}
+		if t := last[key]; t != nil && first[key] != t {
+			pr.Gone = !slices.ContainsFunc(pr.Rows, func(r *fact.Process) bool { return r.At.Artifact == t.At.Artifact })
+		}
 	}
-	return ps
 }

@@ -28,6 +28,9 @@
 // not at all. Progress (on a terminal) and warnings go to standard error.
 // `analyze --help` lists the flags.
 //
+// Artifacts of several hosts belong in a folder for each, or carry the host in
+// their names, as web-1_ps.txt and web-1_ss.txt do.
+//
 // A bundle may hold a file culprit.yaml in which its collector says which host,
 // zone and incident it is about, and what was expected; see
 // analyze/bundle/manifest.md.
