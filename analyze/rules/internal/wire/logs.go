@@ -22,6 +22,8 @@ type Match struct {
 	// Delta is the time from the packet to the line; Timed that it is known.
 	Delta time.Duration
 	Timed bool
+
+	byTime bool // nothing but time ties them
 }
 
 // Logs ties the network errors of a bundle's logs to its conversations.
@@ -134,26 +136,65 @@ func buildLogs(p *analyze.Pass) *Logs {
 	for _, list := range m.byPort {
 		slices.SortStableFunc(list, byTime)
 	}
+	return m.match(p)
+}
+
+// match ties each line with a network error to a conversation, or says that none or
+// several fit.
+func (m *logMatcher) match(p *analyze.Pass) *Logs {
 	l := &Logs{byGroup: map[*Group][]Match{}}
+	var found []Match // without a Case: none fits
 	for e := range fact.All[fact.LogEvent](p.Facts) {
 		if !NetworkErrno(e.Errno) {
 			continue
 		}
 		match, ambiguous := m.find(e)
-		switch {
-		case ambiguous:
+		if ambiguous {
 			l.Ambiguous = append(l.Ambiguous, e)
-		case match.Case == nil:
-			l.Unmatched = append(l.Unmatched, e)
-		default:
-			l.Matches = append(l.Matches, match)
+			continue
+		}
+		match.Event = e
+		found = append(found, match)
+		if match.Case != nil {
 			m.used[match.Case] = true
-			if g := x.GroupOf(match.Case); g != nil {
-				l.byGroup[g] = append(l.byGroup[g], match)
-			}
+		}
+	}
+	loosen(found)
+	for _, match := range found {
+		if match.Case == nil {
+			l.Unmatched = append(l.Unmatched, match.Event)
+			continue
+		}
+		l.Matches = append(l.Matches, match)
+		if g := m.x.GroupOf(match.Case); g != nil {
+			l.byGroup[g] = append(l.byGroup[g], match)
 		}
 	}
 	return l
+}
+
+// sameEvent is how far apart the lines may be that a program writes of one error.
+const sameEvent = 100 * time.Millisecond
+
+// loosen takes the conversation from lines that only time ties to it where another
+// line of the log is nearer: one reset is one error.
+func loosen(found []Match) {
+	type key struct {
+		log  fact.ID
+		conv *Case
+	}
+	nearest := map[key]time.Duration{}
+	for _, f := range found {
+		k := key{f.Event.At.Artifact, f.Case}
+		if d, ok := nearest[k]; f.byTime && (!ok || f.Delta.Abs() < d.Abs()) {
+			nearest[k] = f.Delta
+		}
+	}
+	for i, f := range found {
+		if f.byTime && (f.Delta-nearest[key{f.Event.At.Artifact, f.Case}]).Abs() > sameEvent {
+			found[i] = Match{Event: f.Event}
+		}
+	}
 }
 
 // find ties a line to a conversation: by an address in its text, which time then
@@ -167,7 +208,7 @@ func (m *logMatcher) find(e *fact.LogEvent) (Match, bool) {
 	if cases, how := m.named(e, at, window); len(cases) > 0 {
 		best := m.nearest(cases, at, timed)
 		timed = timed && m.clocks.Aligned(e.At.Artifact, best.Flow.Ref().Artifact)
-		out := Match{Event: e, Case: best, By: how, Sure: analyze.Likely, Timed: timed}
+		out := Match{Case: best, By: how, Sure: analyze.Likely, Timed: timed}
 		if timed {
 			out.Delta = at.Sub(best.At())
 			if out.Delta.Abs() <= nearby+uncertainty {
@@ -297,7 +338,7 @@ func (m *logMatcher) inTime(e *fact.LogEvent, at time.Time, window time.Duration
 			known = append(known, c)
 		}
 	}
-	out := Match{Event: e, By: "it is written at the same time", Sure: analyze.Possible, Timed: true}
+	out := Match{By: "it is written at the same time", Sure: analyze.Possible, Timed: true, byTime: true}
 	switch {
 	case len(known) > 0:
 		fit, out.Sure = known, analyze.Likely
