@@ -45,10 +45,16 @@ type kept struct {
 // maxRaw is how much of an event is looked at.
 const maxRaw = 32 << 10
 
+// tallied is one event of a tally.
+type tallied struct {
+	tally *tally
+	at    span
+}
+
 // collect lists what the scanner counted in a block.
 func (res *result) collect(s *scanner, b *block) {
 	res.cont = b.cont
-	var first, last *tally
+	var first, last tallied // the earliest and the latest event with a known time
 	res.shapes = make([]shapePart, 0, len(s.order))
 	for _, t := range s.order {
 		part := shapePart{hash: t.hash, signs: t.signs, fact: fact.LogShape{
@@ -67,19 +73,24 @@ func (res *result) collect(s *scanner, b *block) {
 		for i := range t.tail {
 			part.kept = append(part.kept, s.kept(t.tail[(t.tailAt+i)%len(t.tail)], t, b))
 		}
-		if part.fact.First.Known() && (first == nil || t.first.seq < first.first.seq) {
-			first = t
-		}
-		if part.fact.Last.Known() && (last == nil || t.last.seq > last.last.seq) {
-			last = t
+		for _, e := range []struct {
+			at    span
+			dated bool
+		}{{t.first, part.fact.First.Known()}, {t.last, part.fact.Last.Known()}} {
+			if e.dated && (first.tally == nil || e.at.seq < first.at.seq) {
+				first = tallied{t, e.at}
+			}
+			if e.dated && (last.tally == nil || e.at.seq > last.at.seq) {
+				last = tallied{t, e.at}
+			}
 		}
 		if s.l.stamped && t.first.to == 0 {
 			res.unstamped += t.count
 		}
 		res.shapes = append(res.shapes, part)
 	}
-	if first != nil {
-		k, k2 := s.kept(first.first, first, b), s.kept(last.last, last, b)
+	if first.tally != nil {
+		k, k2 := s.kept(first.at, first.tally, b), s.kept(last.at, last.tally, b)
 		res.first, res.last = &k, &k2
 	}
 	for _, d := range s.dumps {
