@@ -1,6 +1,7 @@
 package celrule
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -126,74 +127,81 @@ func (c *compiler) rule(name string, text []byte) (*analyze.Rule, error) {
 func compareErrors(a, b error) int {
 	var x, y *Error
 	if errors.As(a, &x) && errors.As(b, &y) {
-		return (x.Line-y.Line)*1000 + x.Column - y.Column
+		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
 	}
 	return 0
 }
 
+// expressions compiles the expressions of one rule and collects what is wrong with
+// them.
+type expressions struct {
+	*compiler
+	src *source
+	// limits are the thresholds: a threshold is a variable of its own, so that a
+	// misspelt one is found here.
+	limits []cel.EnvOption
+	errs   []error
+}
+
+// env is what an expression sees: the thresholds and these variables. It is nil if
+// they cannot stand together.
+func (x *expressions) env(at string, vars ...cel.EnvOption) *cel.Env {
+	env, err := x.base.Extend(slices.Concat(x.limits, vars)...)
+	if err != nil {
+		x.errs = append(x.errs, x.src.errorf(at, "%v", err))
+		return nil
+	}
+	return env
+}
+
+// program compiles an expression, if there is one.
+func (x *expressions) program(env *cel.Env, at, expr string, want *cel.Type) cel.Program {
+	if env == nil || expr == "" {
+		return nil
+	}
+	p, err := x.compiler.program(env, x.src, at, expr, want)
+	if err != nil {
+		x.errs = append(x.errs, err)
+	}
+	return p
+}
+
 // compile type-checks all expressions of the rule.
 func (r *compiled) compile(src *source) error {
-	var errs []error
-	program := func(env *cel.Env, at, expr string, want *cel.Type) cel.Program {
-		p, err := r.c.program(env, src, at, expr, want)
-		if err != nil {
-			errs = append(errs, err)
-		}
-		return p
-	}
-	// A threshold is a variable of its own, so that a misspelt one is found here.
-	var limits []cel.EnvOption
+	x := &expressions{compiler: r.c, src: src}
 	for _, name := range slices.Sorted(maps.Keys(r.f.Thresholds)) {
-		limits = append(limits, cel.Variable("limit."+name, cel.DoubleType))
+		x.limits = append(x.limits, cel.Variable("limit."+name, cel.DoubleType))
 	}
-	vars := append(slices.Clone(limits), cel.Variable("key", cel.StringType))
+	vars := []cel.EnvOption{cel.Variable("key", cel.StringType)}
 	var each *cel.Type
 	for _, name := range slices.Sorted(maps.Keys(r.f.Facts)) {
 		l := r.f.Facts[name]
 		at := "$.facts." + name
 		st, ok := r.c.types.kinds[fact.Kind(l.Kind)]
 		if !ok {
-			errs = append(errs, src.errorf(at+".kind", "no facts of kind %q; the kinds are %v", l.Kind, r.c.types.kindNames()))
+			x.errs = append(x.errs, src.errorf(at+".kind", "no facts of kind %q; the kinds are %v", l.Kind, r.c.types.kindNames()))
 			continue
 		}
-		cl := compiledList{name: name, kind: fact.Kind(l.Kind)}
-		if l.Where != "" {
-			env, err := r.c.base.Extend(append(slices.Clone(limits), cel.Variable("it", st.cel))...)
-			if err != nil {
-				return err
-			}
-			cl.where = program(env, at+".where", l.Where, cel.BoolType)
-		}
+		where := x.program(x.env(at, cel.Variable("it", st.cel)), at+".where", l.Where, cel.BoolType)
+		r.lists = append(r.lists, compiledList{name: name, kind: fact.Kind(l.Kind), where: where})
 		vars = append(vars, cel.Variable(name, cel.ListType(st.cel)))
 		if name == r.f.Each {
 			each = st.cel
 		}
-		r.lists = append(r.lists, cl)
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
+	if len(x.errs) > 0 {
+		return errors.Join(x.errs...)
 	}
 	if each != nil {
 		vars = append(vars, cel.Variable("group", cel.ListType(each)))
-		if r.f.By != "" {
-			env, err := r.c.base.Extend(append(slices.Clone(limits), cel.Variable("it", each))...)
-			if err != nil {
-				return err
-			}
-			r.by = program(env, "$.by", r.f.By, cel.StringType)
-		}
+		r.by = x.program(x.env("$.by", cel.Variable("it", each)), "$.by", r.f.By, cel.StringType)
 	}
-	env, err := r.c.base.Extend(vars...)
-	if err != nil {
-		return src.errorf("$.facts", "%v", err)
-	}
-	r.when = program(env, "$.when", r.f.When, cel.BoolType)
-	r.subject = program(env, "$.subject", r.f.Subject, cel.StringType)
-	r.say = program(env, "$.say", r.f.Say, cel.StringType)
-	if r.f.Detail != "" {
-		r.detail = program(env, "$.detail", r.f.Detail, cel.StringType)
-	}
-	return errors.Join(errs...)
+	env := x.env("$.facts", vars...)
+	r.when = x.program(env, "$.when", r.f.When, cel.BoolType)
+	r.subject = x.program(env, "$.subject", r.f.Subject, cel.StringType)
+	r.say = x.program(env, "$.say", r.f.Say, cel.StringType)
+	r.detail = x.program(env, "$.detail", r.f.Detail, cel.StringType)
+	return errors.Join(x.errs...)
 }
 
 // program compiles one expression and requires its type. Positions in CEL's
