@@ -61,7 +61,7 @@ func (g *Goroutine) Args(frame int) []string {
 	if frame >= len(g.Calls) {
 		return nil
 	}
-	return SplitArgs(g.Calls[frame].Args)
+	return splitArgs(g.Calls[frame].Args)
 }
 
 // FrameAt is the line of a frame's function; Len spans its file line too.
@@ -120,8 +120,8 @@ func (g Goroutine) MarshalJSON() ([]byte, error) {
 	return json.Marshal(p)
 }
 
-// SplitArgs splits printed arguments at the commas outside of braces.
-func SplitArgs(s string) []string {
+// splitArgs splits printed arguments at the commas outside of braces.
+func splitArgs(s string) []string {
 	if s == "" {
 		return nil
 	}

@@ -58,14 +58,14 @@ type redactor struct {
 }
 
 // pseudonym is the replacement of a token, made by the first who asks.
-func (r *redactor) pseudonym(sort, token string, make func(n int) string) string {
+func (r *redactor) pseudonym(sort, token string, build func(n int) string) string {
 	key := sort + "\x00" + token
 	if have, ok := r.pseudonyms[key]; ok {
 		return have
 	}
 	for {
 		r.count[sort]++
-		if made := make(r.count[sort]); !r.avoid[made] {
+		if made := build(r.count[sort]); !r.avoid[made] {
 			r.pseudonyms[key] = made
 			return made
 		}

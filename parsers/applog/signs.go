@@ -2,6 +2,7 @@ package applog
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/culprit-dev/culprit/analyze/fact"
 )
@@ -99,7 +100,7 @@ func (r *reader) read(msg []byte, l level) *marks {
 	if han {
 		r.han(msg)
 	}
-	m.settle(msg, r.low, l)
+	m.settle(r.low, l)
 	return m
 }
 
@@ -165,16 +166,13 @@ func (m *marks) pid(n int) {
 	if n <= 0 || len(m.pids) >= 16 {
 		return
 	}
-	for _, have := range m.pids {
-		if have == n {
-			return
-		}
+	if !slices.Contains(m.pids, n) {
+		m.pids = append(m.pids, n)
 	}
-	m.pids = append(m.pids, n)
 }
 
 // settle draws the conclusions that need the whole message.
-func (m *marks) settle(msg, low []byte, l level) {
+func (m *marks) settle(low []byte, l level) {
 	if m.signal != "" {
 		m.signs |= hasSignal
 	}

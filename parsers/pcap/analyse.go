@@ -66,7 +66,7 @@ func analyse(p *packet, fwd, rev *side, rtt int64) sign {
 	fwd.begin(p, rev)
 	s, done := ackSigns(p, fwd, rev)
 	if !done {
-		s |= repeatedACK(p, fwd, rev, s)
+		s |= repeatedACK(p, fwd, rev)
 	}
 	if p.ack != fwd.lastAck || !fwd.hasAck {
 		fwd.dupAcks = 0
@@ -128,7 +128,7 @@ func (s *side) openWindow() uint32 {
 }
 
 // repeatedACK are the tests of an acknowledgement that says nothing new.
-func repeatedACK(p *packet, fwd, rev *side, s sign) sign {
+func repeatedACK(p *packet, fwd, rev *side) sign {
 	if p.payload != 0 || p.flags&(syn|fin|rst) != 0 || !fwd.hasAck || fwd.nextSeq == 0 ||
 		p.window != fwd.window || p.seq != fwd.nextSeq {
 		return 0

@@ -12,7 +12,7 @@ type copies struct {
 const recentPackets = 256
 
 type seenPacket struct {
-	print uint64
+	key   uint64
 	ts    int64
 	place uint32
 }
@@ -26,16 +26,16 @@ const copyWithin = 1_000_000 // 1 ms
 // writes for what is never fragmented) are only copies if they were seen at another
 // interface.
 func (c *copies) add(p *packet, hash uint32) bool {
-	print := uint64(hash) | 1<<32
+	key := uint64(hash) | 1<<32
 	for _, v := range [...]uint32{p.seq, p.ack, uint32(p.payload), uint32(p.checksum)<<16 | uint32(p.ipid), uint32(p.flags)<<16 | uint32(p.sport)} {
-		print = (print ^ uint64(v)) * 0x9e3779b97f4a7c15
-		print ^= print >> 29
+		key = (key ^ uint64(v)) * 0x9e3779b97f4a7c15
+		key ^= key >> 29
 	}
-	s := &c.seen[print%recentPackets]
+	s := &c.seen[key%recentPackets]
 	near := p.ts-s.ts <= copyWithin && s.ts-p.ts <= copyWithin
-	if s.print == print && near && (p.hasID && p.ipid != 0 || p.place != s.place) {
+	if s.key == key && near && (p.hasID && p.ipid != 0 || p.place != s.place) {
 		return true
 	}
-	*s = seenPacket{print, p.ts, p.place}
+	*s = seenPacket{key, p.ts, p.place}
 	return false
 }

@@ -198,7 +198,7 @@ func (f *flow) addTCP(p *packet, from int, fwd, rev *side) {
 		fwd.sincePeer, rev.sincePeer = 0, rev.sincePeer+int64(fresh)
 	}
 	f.stall(p, from, s, fwd, rev)
-	f.delay.add(f, p, from, fwd, rev)
+	f.delay.add(f, p, from, rev)
 	f.history.segment(f, p, from, s)
 	fwd.noteTCP(p, rev)
 	f.limit(p, from, s, fwd, rev)

@@ -72,7 +72,7 @@ const (
 	delayAfterACK                = 1_000_000
 )
 
-func (d *delay) add(f *flow, p *packet, from int, fwd, rev *side) {
+func (d *delay) add(f *flow, p *packet, from int, rev *side) {
 	mss := int32(rev.mss)
 	if mss == 0 {
 		mss = 536

@@ -112,7 +112,7 @@ func (s *scanner) parseRow(hd *header, b []byte, row *fact.Socket) bool {
 	case bsdUnix:
 		return s.bsdUnixRow(b, row)
 	case windows:
-		return s.windowsRow(hd, b, row)
+		return s.windowsRow(b, row)
 	case sockstat:
 		return s.sockstatRow(b, row)
 	case proc:

@@ -5,7 +5,7 @@ import "github.com/culprit-dev/culprit/analyze/fact"
 // windowsRow reads "TCP local remote STATE [PID]" and "UDP local *:* [PID]". A
 // state in a language that is not known stays as printed, except that a socket
 // whose peer has port 0 listens.
-func (s *scanner) windowsRow(hd *header, b []byte, row *fact.Socket) bool {
+func (s *scanner) windowsRow(b []byte, row *fact.Socket) bool {
 	w, rest := nextField(b)
 	if row.Proto = protocol(w); row.Proto != "tcp" && row.Proto != "udp" {
 		return false

@@ -147,7 +147,7 @@ func (b *oomBlock) kill(m Message) {
 	b.constraint(t)
 	b.victim(m, t[strings.Index(t, "Killed process ")+len("Killed process "):])
 	b.ev.TotalVMKB, b.ev.AnonRSSKB = kB(t, "total-vm:"), kB(t, "anon-rss:")
-	if i := strings.Index(t, "UID:"); i >= 0 && !b.ev.UID.Known {
+	if strings.Contains(t, "UID:") && !b.ev.UID.Known {
 		b.ev.UID = fact.Some(numberAfter(t, "UID:"))
 	}
 	b.killed = true

@@ -54,7 +54,7 @@ func report(p *analyze.Pass, d *waits.Dump, group []*waits.Lock) {
 		Severity: analyze.Medium, Confidence: analyze.Likely,
 		Title: fmt.Sprintf("%s%s holds the %s%s while it is blocked %s in %s: %s",
 			tables.Sentence(holder(s, h)), d.In(), l.Name(), waits.MoreLocks(group), s.Kind, s.At(s.Top()), blocks(blocked)),
-		Detail:   detail(d, l, h),
+		Detail:   detail(l, h),
 		Missing:  d.Limits(),
 		Entities: append(d.Entities(), l.Entity(), s.SiteEntity(d.Host, s.Top())),
 		Fix:      fmt.Sprintf("Do not wait under the lock: release it in %s before the wait, or give the wait a way out (a deadline, a context, a buffered channel).", s.Func(h.Frame)),
@@ -98,7 +98,7 @@ func blocks(n int64) string {
 	return fmt.Sprintf("%d goroutines wait for the lock or behind it", n)
 }
 
-func detail(d *waits.Dump, l *waits.Lock, h waits.Holder) string {
+func detail(l *waits.Lock, h waits.Holder) string {
 	var b strings.Builder
 	s := h.Stack
 	fmt.Fprintf(&b, "The %s (%s) is waited for by %s%s: %s.", l.Name(), l.Trust, join.Count(l.Count(), "goroutine"), l.Age(), l.Sites())

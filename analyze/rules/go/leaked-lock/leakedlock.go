@@ -85,7 +85,7 @@ func report(p *analyze.Pass, d *waits.Dump, group []*waits.Lock) {
 		}
 	}
 	if left, ok := waits.LeaverOf(p, l); ok && d.Complete() {
-		blame(&f, l, left)
+		blame(&f, left)
 	}
 	if ev, ok := lastWords(p, d, l); ok {
 		f.Evidence = append(f.Evidence, ev)
@@ -144,7 +144,7 @@ func fix(l *waits.Lock) string {
 }
 
 // blame names the function that a panic left with the lock.
-func blame(f *analyze.Finding, l *waits.Lock, left waits.Leaver) {
+func blame(f *analyze.Finding, left waits.Leaver) {
 	s, fn := left.Stack, left.Stack.Func(left.Frame)
 	why := "it is a function of the same type, and no receiver tells whether of the same object"
 	if left.Same {

@@ -43,7 +43,7 @@ func Rule() *analyze.Rule {
 
 func run(_ context.Context, p *analyze.Pass) error {
 	x := gather(p)
-	any := false
+	judged := false
 	for _, pr := range loop.Of(p) {
 		samples, idle := pr.Idle()
 		if samples == 0 {
@@ -53,11 +53,11 @@ func run(_ context.Context, p *analyze.Pass) error {
 			p.Note("%s: its main thread is idle, but others may handle the requests", pr)
 			continue
 		}
-		any = true
+		judged = true
 		c := &candidate{p: p, x: x, pr: pr, samples: samples, idle: idle}
 		c.judge()
 	}
-	if !any {
+	if !judged {
 		p.Skip("no stack or trace shows an idle event loop of a known process",
 			"gdb -p PID -batch -ex 'thread apply all bt' > gdb_bt_PID.txt", "timeout 10 strace -f -yy -p PID -o strace_PID.txt")
 	}

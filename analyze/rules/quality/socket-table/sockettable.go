@@ -90,7 +90,7 @@ func find(p *analyze.Pass, socks *join.Sockets, host string) []gap {
 	if named != nil && !anotherNumeric(socks, host, moment) {
 		out = append(out, gap{"numbers", "names in place of addresses and ports cannot be joined", "ss -tanp (with -n)", named.Meta.At, 0})
 	}
-	if c, n := cut(p, socks, host); n > 0 {
+	if c, n := cut(p, host); n > 0 {
 		out = append(out, gap{"whole addresses", fmt.Sprintf("%s cut to the column's width and are not joined", was(n)), "netstat -anpW, or ss", c, n})
 	}
 	return out
@@ -115,7 +115,7 @@ func anotherNumeric(socks *join.Sockets, host string, moment int) bool {
 }
 
 // cut finds TCP and UDP rows whose addresses the tool cut.
-func cut(p *analyze.Pass, socks *join.Sockets, host string) (at fact.Ref, n int) {
+func cut(p *analyze.Pass, host string) (at fact.Ref, n int) {
 	h := join.HostsOf(p)
 	for s := range fact.All[fact.Socket](p.Facts) {
 		if s.Cut && h.Of(s.At) == host {

@@ -47,7 +47,7 @@ func judge(p *analyze.Pass, inv *inventory, services []*service) []*member {
 	}
 	for _, s := range services {
 		siblings := expected(inv, s)
-		comparable := float64(len(siblings)) >= p.Threshold("siblings") && float64(len(siblings)) >= p.Threshold("expected_share")*float64(len(s.order))
+		enough := float64(len(siblings)) >= p.Threshold("siblings") && float64(len(siblings)) >= p.Threshold("expected_share")*float64(len(s.order))
 		for _, a := range s.order {
 			it, listed := inv.find(a)
 			switch {
@@ -55,7 +55,7 @@ func judge(p *analyze.Pass, inv *inventory, services []*service) []*member {
 				m := get(a)
 				m.retired = &it
 				m.services = append(m.services, s)
-			case !listed && comparable && !ownAddress(p, a):
+			case !listed && enough && !ownAddress(p, a):
 				m := get(a)
 				m.services = append(m.services, s)
 				for _, x := range siblings {

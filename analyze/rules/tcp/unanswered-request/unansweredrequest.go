@@ -234,7 +234,7 @@ func report(p *analyze.Pass, o *open) {
 	if logged > 0 {
 		detail = append(detail, fmt.Sprintf("%s that an answer from there is missing.", join.Count(logged, "log line says", "log lines say")))
 	}
-	words, ev := process(p, o)
+	words, ev := process(o)
 	detail, f.Evidence = append(detail, words...), append(f.Evidence, ev...)
 	words, ev, agrees := queue(p, o)
 	detail, f.Evidence = append(detail, words...), append(f.Evidence, ev...)
@@ -312,7 +312,7 @@ func frames(o *open) []analyze.Evidence {
 	return ev
 }
 
-func process(p *analyze.Pass, o *open) (words []string, ev []analyze.Evidence) {
+func process(o *open) (words []string, ev []analyze.Evidence) {
 	pr := o.end.Process
 	if pr == nil {
 		return nil, nil

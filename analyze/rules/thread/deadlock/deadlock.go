@@ -133,7 +133,7 @@ func report(p *analyze.Pass, samples []*threads.Sample, c circle) {
 func supposed(p *analyze.Pass, samples []*threads.Sample, locks []*threads.Lock) {
 	s := locks[0].Sample
 	var waiters []*fact.Thread
-	var waits, print []string
+	var waits, inspect []string
 	f := analyze.Finding{
 		Severity: analyze.High, Confidence: analyze.Likely, Entities: s.Entities(),
 		Missing: []string{"the owners of the locks"},
@@ -144,14 +144,14 @@ func supposed(p *analyze.Pass, samples []*threads.Sample, locks []*threads.Lock)
 		f.Evidence = append(f.Evidence, l.WaiterEvidence(2)...)
 		f.Entities = append(f.Entities, l.Entity())
 		addr, _, _ := strings.Cut(l.Name, " ")
-		print = append(print, "-ex 'p *(pthread_mutex_t *)"+addr+"'")
+		inspect = append(inspect, "-ex 'p *(pthread_mutex_t *)"+addr+"'")
 	}
 	f.Subject = "deadlock on " + locks[0].String() + " in " + s.Subject()
 	f.Title = fmt.Sprintf("Deadlock in %s: threads wait for each other's locks, %s", s.Subject(), strings.Join(waits, ", "))
 	f.Detail = fmt.Sprintf("All %d other threads of the sample stand where threads without work stand, so that each of these locks is held by a thread that waits for another of them, or was never unlocked. They stand at: %s.",
 		len(s.Threads)-len(waiters), threads.Places(waiters, 4))
 	f.Fix = "Take these locks in one order everywhere, or hold only one of them at a time: " + threads.Places(waiters, 4) + "."
-	f.Next = []string{"gdb -p PID -batch " + strings.Join(print, " ") + " -ex 'thread apply all bt' > gdb_PID.txt   # __owner is the thread that holds it"}
+	f.Next = []string{"gdb -p PID -batch " + strings.Join(inspect, " ") + " -ex 'thread apply all bt' > gdb_PID.txt   # __owner is the thread that holds it"}
 	if prev := locks[0].InEarlier(samples); prev != nil {
 		f.Evidence = append(f.Evidence, analyze.Cite(prev.Waiters[0].At, "the same in an earlier sample"))
 	}
