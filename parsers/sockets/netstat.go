@@ -45,7 +45,8 @@ func (s *scanner) netstatRow(hd *header, b []byte, row *fact.Socket) bool {
 }
 
 // netstatEnd reads one address. Where it fills its column exactly the tool may
-// have cut it: a host name always loses its end that way, an IPv4 address never.
+// have cut it: a host name always loses its end that way, an IPv4 address never, and
+// one that is mapped into IPv6 only where it could go on.
 func (s *scanner) netstatEnd(hd *header, b []byte, row *fact.Socket) (a address, rest []byte, ok bool) {
 	w, rest := nextField(b)
 	if len(w) == 0 {
@@ -60,10 +61,21 @@ func (s *scanner) netstatEnd(hd *header, b []byte, row *fact.Socket) (a address,
 		return a, b, false
 	}
 	a = splitAddress(w)
-	if hd.width > 0 && len(w) == hd.width && !isIPv4(a.host) {
+	if hd.width > 0 && len(w) == hd.width && !isIPv4(a.host) && !wholeMapped(a) {
 		row.Cut = true
 	}
 	return a, rest, true
+}
+
+// wholeMapped reports whether nothing can be missing of "::ffff:10.1.0.60:34462":
+// net-tools cuts the host and BusyBox the port, and neither can have one digit more.
+func wholeMapped(a address) bool {
+	v4, mapped := bytes.CutPrefix(a.host, []byte("::ffff:"))
+	if !mapped || !isIPv4(v4) || bytes.Count(v4, []byte(".")) != 3 || len(a.port) != 5 {
+		return false
+	}
+	last, _, ok := leading(v4[bytes.LastIndexByte(v4, '.')+1:])
+	return ok && last > 25
 }
 
 func isIPv4(h []byte) bool {
