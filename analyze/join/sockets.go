@@ -138,6 +138,19 @@ func (s *Sockets) Conn(host, proto string, local, remote netip.AddrPort) *Socket
 	return s.conns[connKey{host, proto, local, remote}]
 }
 
+// Mirror is the other end of a connection, on the same host or in the tables of
+// another one; nil if none shows it.
+func (s *Sockets) Mirror(k *Socket) *Socket {
+	if k.Peer != nil || !k.Remote.IsValid() || k.Remote.Addr().IsLoopback() {
+		return k.Peer
+	}
+	host, ok := s.HostOf(k.Remote.Addr())
+	if !ok || host == k.Host {
+		return nil
+	}
+	return s.Conn(host, k.Proto, k.Remote, k.Local)
+}
+
 // Listener is the socket that listens for connections to an address on a host:
 // on that address itself, else on the unspecified one.
 func (s *Sockets) Listener(host, proto string, at netip.AddrPort) *Socket {
@@ -146,8 +159,8 @@ func (s *Sockets) Listener(host, proto string, at netip.AddrPort) *Socket {
 		if l.Local.Addr() == at.Addr() {
 			return l
 		}
-		if l.Local.Addr().IsUnspecified() {
-			wild = l
+		if l.Local.Addr().IsUnspecified() && (wild == nil || len(wild.Owners) == 0 || len(l.Owners) > 0) {
+			wild = l // ss and netstat write a wildcard of both families differently
 		}
 	}
 	return wild
@@ -397,6 +410,24 @@ func (s *Sockets) find(host string, row *fact.Socket, local, remote netip.AddrPo
 		}
 	}
 	return nil
+}
+
+// Unaccepted reports whether a connection still waits in the accept queue of its
+// listener: a table that names the listener's owner names none for it. An accepted
+// socket keeps an owner until it is closed, and then leaves these two states.
+func (s *Sockets) Unaccepted(k *Socket) bool {
+	if k.Proto != "tcp" || len(k.Owners) > 0 || k.State != fact.StateEstablished && k.State != fact.StateCloseWait {
+		return false
+	}
+	named := func(l *Socket) bool {
+		return slices.ContainsFunc(k.in, func(t *Table) bool {
+			r := l.RowIn(t)
+			return r != nil && len(r.Owners) > 0
+		})
+	}
+	return slices.ContainsFunc(s.Listeners(k.Host, "tcp", k.Local.Port()), func(l *Socket) bool {
+		return (l.Local.Addr() == k.Local.Addr() || l.Local.Addr().IsUnspecified()) && l.RecvQ().Or(0) > 0 && named(l)
+	})
 }
 
 // Cite is evidence at the socket's row.

@@ -57,7 +57,6 @@ type leak struct {
 	eof        int // Recv-Q 0: the end was read, close was not called
 	unreadEOF  int // Recv-Q 1: the end itself was not read
 	unread     int // Recv-Q > 1: data was not read
-	unaccepted int // no owner although the table names owners: still in the accept queue
 	persisting []*join.Socket
 	earlier    *join.Table
 	flows      []*fact.Flow
@@ -97,12 +96,14 @@ func run(_ context.Context, p *analyze.Pass) error {
 }
 
 // leaks groups the CLOSE_WAIT sockets of a table by owner; a process's groups
-// with several services are one leak, told by its largest.
+// with several services are one leak, told by its largest. A socket that waits in
+// an accept queue cannot be closed by anybody yet: it is no leak.
 func leaks(p *analyze.Pass, socks *join.Sockets, t *join.Table) []*leak {
 	var out []*leak
 	byOwner := map[*join.Process]*leak{}
 	byService := map[string]*leak{}
-	for _, g := range tables.Groups(socks, tables.InState(socks, t, fact.StateCloseWait)) {
+	closed := slices.DeleteFunc(tables.InState(socks, t, fact.StateCloseWait), socks.Unaccepted)
+	for _, g := range tables.Groups(socks, closed) {
 		service := g.Service.String()
 		if l := byOwner[g.Owner]; l != nil && g.Owner != nil {
 			l.Sockets = append(l.Sockets, g.Sockets...)
@@ -110,7 +111,7 @@ func leaks(p *analyze.Pass, socks *join.Sockets, t *join.Table) []*leak {
 			continue
 		}
 		if l := byService[service]; l != nil && g.Owner == nil && !g.Client {
-			// Not accepted yet, so without an owner: they belong to the listener's.
+			// Rows without an owner: they belong to the listener's.
 			l.Sockets = append(l.Sockets, g.Sockets...)
 			continue
 		}
@@ -164,9 +165,6 @@ func (l *leak) look(p *analyze.Pass, socks *join.Sockets) {
 			l.unreadEOF++
 		default:
 			l.unread++
-		}
-		if l.table.Meta.HasOwners && k.Owner() == nil {
-			l.unaccepted++
 		}
 	}
 	l.total = len(l.Sockets)

@@ -29,9 +29,6 @@ func (l *leak) detail() string {
 	if len(parts) > 0 {
 		fmt.Fprintf(b, "\n\n%s.", tables.Sentence(strings.Join(parts, "; ")))
 	}
-	if l.unaccepted > 0 {
-		fmt.Fprintf(b, "\n\n%d have no owner: they still wait in the accept queue, so the program does not even accept them.", l.unaccepted)
-	}
 	if mirrored, owners := l.mirror(); mirrored > 0 {
 		fmt.Fprintf(b, "\n\nThe other ends of %d of them are on this host too, in FIN_WAIT2%s: they have closed and wait.", mirrored, owners)
 	}

@@ -58,6 +58,7 @@ type stuck struct {
 	worst   *join.Socket
 	why     cause
 	retries int
+	kept    int // as long in an earlier sample
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
@@ -71,7 +72,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 			judged = true
 			timers = timers || t.Meta.HasTimers
 			for _, s := range collect(p, socks, t) {
-				report(p, s)
+				report(p, socks, s)
 			}
 		}
 	}
@@ -133,17 +134,22 @@ func (s *stuck) add(p *analyze.Pass, socks *join.Sockets, k *join.Socket) {
 			c = window
 		}
 	}
-	if k.Peer != nil && k.Peer.RecvQ().Or(0) > 0 && float64(q) >= p.Threshold("bytes") {
-		c = window // its other end, on this host, has a full receive queue
+	much := float64(q) >= p.Threshold("bytes")
+	if m := socks.Mirror(k); m != nil && m.RecvQ().Or(0) > 0 && much {
+		c = window // its other end has a full receive queue
 	}
 	if c == none && float64(retries) >= p.Threshold("retries") {
 		c = path
 	}
-	if c == none && float64(q) >= p.Threshold("bytes") && s.unchanged(socks, k, q) {
+	kept := much && s.unchanged(socks, k, q)
+	if c == none && kept {
 		c = same
 	}
 	if c == none {
 		return
+	}
+	if kept {
+		s.kept++
 	}
 	s.by[c] = append(s.by[c], k)
 	s.bytes += q
@@ -170,7 +176,7 @@ func (s *stuck) unchanged(socks *join.Sockets, k *join.Socket, q int64) bool {
 	return false
 }
 
-func report(p *analyze.Pass, s *stuck) {
+func report(p *analyze.Pass, socks *join.Sockets, s *stuck) {
 	s.Name(p)
 	all := append(append(append([]*join.Socket(nil), s.by[window]...), s.by[path]...), s.by[same]...)
 	who := s.Who()
@@ -181,7 +187,7 @@ func report(p *analyze.Pass, s *stuck) {
 		Confidence: analyze.Likely,
 		Title: fmt.Sprintf("%s cannot get rid of what it sends to %s: %d bytes wait in the send queues of %s",
 			tables.Sentence(who), peerName(s), s.bytes, join.Count(len(all), "connection")),
-		Entities: []analyze.Entity{join.Endpoint(s.Host, peer)},
+		Entities: []analyze.Entity{join.Endpoint(s.Host, peer), join.Endpoint(s.Host, s.Service)},
 	}
 	if pr := s.Process(); pr != nil {
 		f.Entities = append(f.Entities, pr.Entity())
@@ -198,19 +204,25 @@ func report(p *analyze.Pass, s *stuck) {
 		f.Fix = "Look at the peer; set a write deadline."
 		f.Confidence = analyze.Possible
 	}
+	if s.why == window && s.kept > 0 && 2*s.kept >= len(s.Sockets) {
+		// The same in two samples, and no single slow client of many.
+		f.Severity = analyze.High
+		f.Detail += " It was the same in an earlier sample."
+	}
 	for i, k := range all {
+		m := socks.Mirror(k)
 		if i < 4 {
 			f.Evidence = append(f.Evidence, tables.CiteIn(s.table, k, "%d bytes unsent on %s%s", k.RowIn(s.table).SendQ.V, k, timerWords(k)))
 		}
 		if i < 16 {
 			f.Entities = append(f.Entities, k.Entity())
-			if k.Peer != nil {
-				f.Entities = append(f.Entities, k.Peer.Entity())
+			if m != nil {
+				f.Entities = append(f.Entities, m.Entity())
 			}
 		}
-		if k.Peer != nil && i == 0 {
-			f.Evidence = append(f.Evidence, k.Peer.Cite("the other end, %d bytes unread", k.Peer.RecvQ().Or(0)))
-			if o := k.Peer.Owner(); o != nil {
+		if m != nil && i == 0 {
+			f.Evidence = append(f.Evidence, m.Cite("the other end, %d bytes unread", m.RecvQ().Or(0)))
+			if o := m.Owner(); o != nil {
 				f.Detail += fmt.Sprintf(" The other end belongs to %s.", o)
 			}
 		}
@@ -219,11 +231,14 @@ func report(p *analyze.Pass, s *stuck) {
 	p.Report(f)
 }
 
-// peerName is the service for a client, and for a server its peers, since each has
-// a port of its own.
+// peerName is the service for a client, and for a server its client, or its
+// clients, since each has a port of its own.
 func peerName(s *stuck) string {
 	if s.Client {
 		return s.Service.String()
+	}
+	if n := len(s.by[window]) + len(s.by[path]) + len(s.by[same]); n == 1 {
+		return fmt.Sprintf("%s, a client of %s", s.worst.Remote, s.Service)
 	}
 	return "clients of " + s.Service.String()
 }

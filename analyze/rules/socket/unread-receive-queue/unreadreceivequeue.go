@@ -82,16 +82,17 @@ func judge(p *analyze.Pass, socks *join.Sockets, t *join.Table) {
 		many := float64(len(b.sockets)) >= p.Threshold("sockets") && float64(len(b.sockets)) >= p.Threshold("sockets_share")*float64(b.total)
 		p.Note("%s: %s with unread data, %d with much of it, %d of these for long", b.Subject(join.HostsOf(p)), join.Count(len(b.sockets), "connection"), len(b.full), len(b.stuck))
 		if len(b.stuck) > 0 || many || len(b.full) > 0 {
-			report(p, b, many)
+			report(p, socks, b, many)
 		}
 	}
 }
 
-// backlogs groups connections with unread data by owner.
+// backlogs groups connections with unread data by owner. What waits in an accept
+// queue belongs to nobody yet: its data says nothing about a reader.
 func backlogs(p *analyze.Pass, socks *join.Sockets, t *join.Table) []*backlog {
 	var unread []*join.Socket
 	for _, k := range tables.InState(socks, t, fact.StateEstablished) {
-		if k.RowIn(t).RecvQ.Or(0) > 0 {
+		if k.RowIn(t).RecvQ.Or(0) > 0 && !socks.Unaccepted(k) {
 			unread = append(unread, k)
 		}
 	}
@@ -138,11 +139,22 @@ func (b *backlog) add(p *analyze.Pass, socks *join.Sockets, k *join.Socket) {
 	if i := k.Info(); i != nil && i.LastRcvMS.Known {
 		silent = float64(i.LastRcvMS.V) >= p.Threshold("silence")
 	}
-	if silent || b.unchanged(socks, k, q) {
+	if silent || b.unchanged(socks, k, q) || held(socks, k) {
 		b.stuck = append(b.stuck, k)
 		return
 	}
 	b.full = append(b.full, k)
+}
+
+// held reports whether the sender's table shows that it waits for the window, with
+// probes that have become rare.
+func held(socks *join.Sockets, k *join.Socket) bool {
+	m := socks.Mirror(k)
+	if m == nil {
+		return false
+	}
+	t := tables.RunningTimer(m)
+	return t != nil && t.Name == "persist" && t.ExpiresMS.Or(0) >= 1000
 }
 
 // unchanged reports whether an earlier sample shows the connection with at least
@@ -158,7 +170,7 @@ func (b *backlog) unchanged(socks *join.Sockets, k *join.Socket, q int64) bool {
 	return false
 }
 
-func report(p *analyze.Pass, b *backlog, many bool) {
+func report(p *analyze.Pass, socks *join.Sockets, b *backlog, many bool) {
 	b.Name(p)
 	w := b.worst.RowIn(b.table)
 	f := analyze.Finding{
@@ -198,15 +210,18 @@ func report(p *analyze.Pass, b *backlog, many bool) {
 		if i == 0 || k != b.worst {
 			f.Evidence = append(f.Evidence, tables.CiteIn(b.table, k, "%d bytes unread on %s", k.RowIn(b.table).RecvQ.V, k))
 		}
-		if k.Peer != nil && k.Peer.Owner() != nil && i == 0 {
-			f.Detail += fmt.Sprintf(" The sender is %s.", k.Peer.Owner())
+		if m := socks.Mirror(k); m != nil && i == 0 {
+			f.Evidence = append(f.Evidence, m.Cite("the sender's end, %d bytes unsent", m.SendQ().Or(0)))
+			if o := m.Owner(); o != nil {
+				f.Detail += fmt.Sprintf(" The sender is %s.", o)
+			}
 		}
 	}
 	b.Introduce(&f)
 	for _, k := range b.sockets[:min(len(b.sockets), 8)] {
 		f.Entities = append(f.Entities, k.Entity())
-		if k.Peer != nil {
-			f.Entities = append(f.Entities, k.Peer.Entity())
+		if m := socks.Mirror(k); m != nil {
+			f.Entities = append(f.Entities, m.Entity())
 		}
 	}
 	p.Report(f)

@@ -32,6 +32,7 @@ func Rule() *analyze.Rule {
 			{Name: "flows", Default: 3, Unit: "attempts", Doc: "attempts that a port leaves hanging while it serves others"},
 			{Name: "served", Default: 60, Unit: "seconds", Doc: "how near in time the served ones must be"},
 			{Name: "orphans", Default: 1, Unit: "sockets", Doc: "established sockets without inode and owner on a listening port"},
+			{Name: "left", Default: 5, Unit: "sockets", Doc: "connections that clients closed before anybody accepted them from which a queue stands still"},
 		},
 		ExplainedBy: []analyze.Mechanism{
 			via("incident/stalled-consumer", "a process that is stuck does not accept"),
@@ -55,15 +56,16 @@ func Rule() *analyze.Rule {
 type port struct {
 	host     string
 	at       netip.AddrPort
-	listener *join.Socket // Recv-Q above Send-Q
-	orphans  []*join.Socket
-	hanging  []*fact.Flow // SYN unanswered or SYN-ACK repeated, while others are served
-	resets   *wire.Group  // RST right after the handshake
+	listener *join.Socket   // Recv-Q above Send-Q
+	orphans  []*join.Socket // not accepted yet
+	left     []*join.Socket // closed by the client before they were accepted
+	hanging  []*fact.Flow   // SYN unanswered or SYN-ACK repeated, while others are served
+	resets   *wire.Group    // RST right after the handshake
 }
 
 func (q *port) signs() int {
 	n := 0
-	for _, has := range []bool{q.listener != nil, len(q.orphans) > 0, len(q.hanging) > 0 || q.resets != nil} {
+	for _, has := range []bool{q.listener != nil, len(q.orphans)+len(q.left) > 0, len(q.hanging) > 0 || q.resets != nil} {
 		if has {
 			n++
 		}
@@ -95,6 +97,7 @@ func run(_ context.Context, p *analyze.Pass) error {
 	for _, k := range order {
 		report(p, by[k])
 	}
+	unixQueues(p)
 	return nil
 }
 
@@ -112,14 +115,22 @@ func tables(p *analyze.Pass, get func(string, netip.AddrPort) *port) {
 			}
 			continue
 		}
-		if k.State != fact.StateEstablished || len(k.Owners) > 0 || len(s.Listeners(k.Host, "tcp", k.Local.Port())) == 0 {
+		if !s.Unaccepted(k) && !rootless(s, k) {
 			continue
 		}
-		if in := k.Row().Inode; in.Known && in.V == 0 {
-			q := get(k.Host, k.Local)
+		if q := get(k.Host, k.Local); k.State == fact.StateCloseWait {
+			q.left = append(q.left, k)
+		} else {
 			q.orphans = append(q.orphans, k)
 		}
 	}
+}
+
+// rootless reports whether an established connection to a listening port has no
+// inode, as one that no process has accepted.
+func rootless(s *join.Sockets, k *join.Socket) bool {
+	in := k.Row().Inode
+	return k.State == fact.StateEstablished && len(k.Owners) == 0 && in.Known && in.V == 0 && len(s.Listeners(k.Host, "tcp", k.Local.Port())) > 0
 }
 
 // waiting lists attempts that a server left hanging within a minute of others
@@ -138,7 +149,8 @@ func waiting(p *analyze.Pass, s *wire.Server) []*fact.Flow {
 
 func report(p *analyze.Pass, q *port) {
 	counter, overflows := overflowed(p, q.host)
-	if q.listener == nil && len(q.hanging) == 0 && len(q.orphans) < int(p.Threshold("orphans")) && q.resets == nil {
+	stands := len(q.left) >= int(p.Threshold("left"))
+	if q.listener == nil && len(q.hanging) == 0 && len(q.orphans) < int(p.Threshold("orphans")) && q.resets == nil && !stands {
 		return
 	}
 	end := join.FlowsOf(p).At(q.host, "tcp", q.at)
@@ -153,7 +165,7 @@ func report(p *analyze.Pass, q *port) {
 		signs++
 	}
 	switch {
-	case q.listener == nil && len(q.hanging) == 0:
+	case q.listener == nil && len(q.hanging) == 0 && !stands:
 		// Only RSTs after handshakes, or orphans, which a busy moment shows too.
 		f.Severity, f.Confidence = analyze.Medium, analyze.Possible
 		if q.resets == nil && signs == 1 {
@@ -162,9 +174,14 @@ func report(p *analyze.Pass, q *port) {
 	case signs > 1:
 		f.Confidence = analyze.Confirmed
 	}
-	p.Note("%s: listener full %v, %d not accepted, %d hanging, counter %d", q.at, q.listener != nil, len(q.orphans), len(q.hanging), overflows)
-	detail := []string{"The kernel completes handshakes and queues the connections until the program accepts them. This queue is full, so new attempts are dropped and repeated, or reset: the program does not accept fast enough, or not at all."}
+	p.Note("%s: listener full %v, %d not accepted, %d of clients that left, %d hanging, counter %d", q.at, q.listener != nil, len(q.orphans), len(q.left), len(q.hanging), overflows)
+	full := q.listener != nil || len(q.hanging) > 0 || q.resets != nil
+	detail := []string{queues + overflow}
 	f.Title = fmt.Sprintf("%s does not accept connections fast enough: its accept queue is full", who)
+	if !full {
+		detail = []string{queues}
+		f.Title = fmt.Sprintf("%s does not accept connections fast enough: %d wait in its accept queue", who, len(q.orphans)+len(q.left))
+	}
 	if q.listener != nil {
 		r, limit := q.listener.RecvQ().V, q.listener.SendQ().V
 		f.Title += fmt.Sprintf(" (%d waiting, limit %d)", r, limit)
@@ -179,21 +196,10 @@ func report(p *analyze.Pass, q *port) {
 		f.To = fl.Last()
 	}
 	if q.resets != nil {
-		c := q.resets.Cases[0]
-		f.From, f.To = q.resets.From(), q.resets.To()
-		f.Evidence = append(f.Evidence, wire.At(c.Flow, c.Reset.Frame, c.At(), "RST right after the handshake, before the server sent anything"))
-		words, lines := q.resets.Complaints(p, 2)
-		f.Evidence = append(f.Evidence, lines...)
-		detail = append(detail, fmt.Sprintf("%s reset right after the handshake by a kernel without a socket for it: tcp_abort_on_overflow does this. %s Also possible: a firewall that rejects after the handshake.",
-			join.Count(len(q.resets.Cases), "connection was", "connections were"), wire.Seen(words)))
-		f.Entities = append(f.Entities, q.resets.Entities()...)
+		detail = append(detail, q.reset(p, &f))
 	}
-	for _, k := range q.orphans[:min(len(q.orphans), 3)] {
-		f.Evidence = append(f.Evidence, k.Cite("established, but no process has accepted it: no inode, no owner"))
-	}
-	if n := len(q.orphans); n > 0 {
-		detail = append(detail, join.Count(n, "established connection has", "established connections have")+" no inode and no owner: nobody has accepted them.")
-	}
+	words, ev := q.queued()
+	detail, f.Evidence = append(detail, words...), append(f.Evidence, ev...)
 	if counter != nil {
 		f.Evidence = append(f.Evidence, *counter)
 		detail = append(detail, fmt.Sprintf("The kernel counts %d overflows of accept queues.", overflows))
@@ -202,6 +208,41 @@ func report(p *analyze.Pass, q *port) {
 	f.Fix = "Find what keeps the acceptor on " + q.at.String() + " busy (a lock, a blocked loop, a limit); only for real bursts raise the backlog of listen and net.core.somaxconn."
 	f.Next = []string{"ss -ltn 'sport = :" + fmt.Sprint(q.at.Port()) + "'", "nstat -az TcpExtListenOverflows TcpExtListenDrops (twice)"}
 	p.Report(f)
+}
+
+// What an accept queue is, and what its end means.
+const (
+	queues   = "The kernel completes handshakes and queues the connections until the program accepts them."
+	overflow = " This queue is full, so new attempts are dropped and repeated, or reset: the program does not accept fast enough, or not at all."
+)
+
+// reset tells of the connections that were reset right after the handshake.
+func (q *port) reset(p *analyze.Pass, f *analyze.Finding) string {
+	c := q.resets.Cases[0]
+	f.From, f.To = q.resets.From(), q.resets.To()
+	f.Evidence = append(f.Evidence, wire.At(c.Flow, c.Reset.Frame, c.At(), "RST right after the handshake, before the server sent anything"))
+	words, lines := q.resets.Complaints(p, 2)
+	f.Evidence = append(f.Evidence, lines...)
+	f.Entities = append(f.Entities, q.resets.Entities()...)
+	return fmt.Sprintf("%s reset right after the handshake by a kernel without a socket for it: tcp_abort_on_overflow does this. %s Also possible: a firewall that rejects after the handshake.",
+		join.Count(len(q.resets.Cases), "connection was", "connections were"), wire.Seen(words))
+}
+
+// queued tells of the connections that the tables show in the queue.
+func (q *port) queued() (words []string, ev []analyze.Evidence) {
+	for _, k := range q.orphans[:min(len(q.orphans), 3)] {
+		ev = append(ev, k.Cite("established, but no process has accepted it: it has no owner"))
+	}
+	for _, k := range q.left[:min(len(q.left), 3)] {
+		ev = append(ev, k.Cite("its client has closed it already, and no process has accepted it: it has no owner"))
+	}
+	if n := len(q.orphans); n > 0 {
+		words = append(words, join.Count(n, "established connection has", "established connections have")+" no owner: nobody has accepted them.")
+	}
+	if n := len(q.left); n > 0 {
+		words = append(words, join.Count(n, "connection in CLOSE_WAIT has", "connections in CLOSE_WAIT have")+" no owner either: their clients left before anybody accepted them. What they sent was acknowledged by the kernel only.")
+	}
+	return words, ev
 }
 
 // overflowed cites the counter of overflows. Counted since boot it only supports
