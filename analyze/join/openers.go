@@ -94,16 +94,17 @@ func (o *Openers) writer(l *fact.Log) (Opener, bool) {
 }
 
 // CalledLike reports whether an artifact is called like a program or script of the
-// process's command line: "orderapi.log" like "/opt/bin/orderapi :9191".
+// process's command line: "orderapi.log" like "/opt/bin/orderapi :9191", and
+// "stunnel.log" like "stunnel4".
 func CalledLike(pr *Process, id fact.ID) bool {
 	stem, _, _ := strings.Cut(path.Base(string(id)), ".")
 	if len(stem) < 3 {
 		return false
 	}
-	for _, w := range strings.Fields(pr.Command) {
+	for _, w := range append(strings.Fields(pr.Command), pr.Name()) {
 		base := path.Base(w)
 		name, _, _ := strings.Cut(base, ".")
-		if strings.EqualFold(name, stem) {
+		if strings.EqualFold(name, stem) || strings.EqualFold(strings.TrimRight(name, "0123456789"), stem) {
 			return true
 		}
 	}

@@ -184,6 +184,24 @@ func OwnerRow(k *join.Socket) *fact.Socket {
 	return k.Row()
 }
 
+// OtherFamily is the wildcard listener of the other address family where a program
+// wanted the wildcard address of one and nobody listens on that: a program that
+// listens on both gets EADDRINUSE for the second where the first serves both. It
+// returns nil if there is none.
+func OtherFamily(socks *join.Sockets, host string, want netip.AddrPort) *join.Socket {
+	if !want.Addr().IsUnspecified() {
+		return nil
+	}
+	var out *join.Socket
+	for _, k := range socks.Listeners(host, "tcp", want.Port()) {
+		if !k.Local.Addr().IsUnspecified() || k.Local.Addr().Is4() == want.Addr().Is4() {
+			return nil
+		}
+		out = k
+	}
+	return out
+}
+
 // CiteIn is evidence at the socket's row in a table.
 func CiteIn(t *join.Table, k *join.Socket, format string, args ...any) analyze.Evidence {
 	r := k.RowIn(t)

@@ -13,6 +13,7 @@ import (
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/join"
+	"github.com/culprit-dev/culprit/analyze/rules/internal/tables"
 	"github.com/culprit-dev/culprit/analyze/rules/internal/wire"
 )
 
@@ -153,6 +154,12 @@ func report(p *analyze.Pass, t *trouble) {
 		f.Confidence = f.Confidence.Lower()
 		detail = append(detail, "A later attempt succeeded.")
 	}
+	if k := byOtherFamily(p, t, host); k != nil {
+		f.Severity = analyze.Low
+		f.Against = append(f.Against, k.Cite("%s serves the port by an address of the other family", k.Owner()))
+		f.Confidence = f.Confidence.Lower()
+		detail = append(detail, "The program has the port already: "+k.Describe()+".")
+	}
 	if lookup := t.errno == "ENOTFOUND" || t.errno == "EAI_AGAIN"; lookup {
 		if float64(t.lines) < p.Threshold("lookups") {
 			f.Severity = analyze.Low
@@ -221,6 +228,21 @@ func recovered(p *analyze.Pass, t *trouble) *fact.LogEvent {
 			if number(a) != 0 && slices.ContainsFunc(last.Addresses, func(b string) bool { return number(b) == number(a) }) {
 				return e
 			}
+		}
+	}
+	return nil
+}
+
+// byOtherFamily is the listener that the writer has on the port already, by an
+// address of the other family, nil if it has none.
+func byOtherFamily(p *analyze.Pass, t *trouble, host string) *join.Socket {
+	if t.errno != "EADDRINUSE" {
+		return nil
+	}
+	for _, a := range t.events[0].Addresses {
+		want, ok := join.ParseAddrPort(a)
+		if k := tables.OtherFamily(join.SocketsOf(p), host, want); ok && k != nil && k.Owner() != nil && join.CalledLike(k.Owner(), t.log) {
+			return k
 		}
 	}
 	return nil

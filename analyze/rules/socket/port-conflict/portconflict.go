@@ -179,6 +179,10 @@ func (c *conflict) settle(p *analyze.Pass, socks *join.Sockets) bool {
 		c.same = c.same || sameProgram(v.Process, c.owner)
 	}
 	c.same = c.same || c.sharesLog(p)
+	if c.same && len(c.victims) == 0 && tables.OtherFamily(socks, c.host, c.want) != nil {
+		p.Note("port %d: %s has it already, by an address of the other family", c.port, c.owner)
+		return false
+	}
 	w, ok := join.OpenersOf(p).Writer(c.events[0].At.Artifact)
 	if ok && w.Process == c.owner && len(c.victims) == 0 {
 		p.Note("port %d: its owner, %s, wrote the line itself and has the port now", c.port, c.owner)

@@ -239,7 +239,7 @@ func overlap(a, b *join.Socket) bool {
 
 func reportDouble(p *analyze.Pass, a, b *join.Socket) {
 	h := join.HostsOf(p)
-	p.Report(analyze.Finding{
+	f := analyze.Finding{
 		Subject:    fmt.Sprintf("%sport %d", h.Prefix(a.Host), a.Local.Port()),
 		Title:      fmt.Sprintf("Two programs listen on port %d: %s on %s and %s on %s", a.Local.Port(), a.Owner(), a.Local, b.Owner(), b.Local),
 		Detail:     "Which of the two a client reaches depends on the address or the address family it happens to use: localhost may mean either.",
@@ -251,5 +251,18 @@ func reportDouble(p *analyze.Pass, a, b *join.Socket) {
 		},
 		Fix:      "Give each program a port of its own.",
 		Entities: []analyze.Entity{join.Port(a.Host, int(a.Local.Port())), a.Owner().Entity(), b.Owner().Entity()},
-	})
+	}
+	if shared(a, b) {
+		f.Severity, f.Confidence = analyze.High, analyze.Likely
+		f.Title = fmt.Sprintf("Two programs share port %d: %s and %s both listen on %s", a.Local.Port(), a.Owner(), b.Owner(), a.Local)
+		f.Detail = "Both have set SO_REUSEPORT, so neither bind fails, and the kernel deals the connections out between them: each program gets a part of what clients send to the other."
+		f.Fix = "Stop the program that does not belong there, or give it a port of its own."
+		f.Next = []string{fmt.Sprintf("ss -tlnpe 'sport = :%d'", a.Local.Port())}
+	}
+	p.Report(f)
+}
+
+// shared reports whether one table shows both listeners at the same address.
+func shared(a, b *join.Socket) bool {
+	return a.Local == b.Local && tables.OwnerRow(a).At.Artifact == tables.OwnerRow(b).At.Artifact
 }
