@@ -44,6 +44,7 @@ type hole struct {
 	host, addr string
 	flows      []*fact.Flow
 	sockets    []*join.Socket
+	untimed    bool // the tables do not show how often the SYNs were repeated
 }
 
 func run(_ context.Context, p *analyze.Pass) error {
@@ -71,23 +72,53 @@ func run(_ context.Context, p *analyze.Pass) error {
 			h.flows = append(h.flows, f)
 		}
 	}
+	attempts(p, get)
+	for _, k := range order {
+		report(p, by[k])
+	}
+	return nil
+}
+
+// attempts finds sockets in SYN_SENT: those that have repeated their SYN, and many
+// at once to an address with which no connection stands, where a table shows no
+// timers.
+func attempts(p *analyze.Pass, get func(host, addr string) *hole) {
 	sockets := join.SocketsOf(p)
+	untimed := map[[2]string][]*join.Socket{}
+	stands := map[[2]string]bool{}
+	var order [][2]string
 	for _, k := range sockets.All {
-		t := k.Timer()
-		if k.State != fact.StateSynSent || !k.Remote.IsValid() || t == nil || t.Name != "on" || float64(t.Retrans) < p.Threshold("retries") {
+		to := [2]string{k.Host, k.Remote.String()}
+		if k.Proto != "tcp" || !k.Remote.IsValid() {
+			continue
+		}
+		if k.State != fact.StateSynSent {
+			stands[to] = stands[to] || k.State == fact.StateEstablished
 			continue
 		}
 		if host, known := sockets.HostOf(k.Remote.Addr()); (known || k.Remote.Addr().IsLoopback()) && sockets.Listener(host, "tcp", k.Remote) != nil {
 			p.Note("%s has a listener: see tcp/accept-queue-full", k.Remote)
 			continue
 		}
-		h := get(k.Host, k.Remote.String())
-		h.sockets = append(h.sockets, k)
+		switch t := k.Timer(); {
+		case t == nil:
+			if untimed[to] == nil {
+				order = append(order, to)
+			}
+			untimed[to] = append(untimed[to], k)
+		case t.Name == "on" && float64(t.Retrans) >= p.Threshold("retries"):
+			h := get(to[0], to[1])
+			h.sockets = append(h.sockets, k)
+		}
 	}
-	for _, k := range order {
-		report(p, by[k])
+	for _, to := range order {
+		if len(untimed[to]) < int(p.Threshold("attempts")) || stands[to] {
+			p.Note("%s: %d in SYN_SENT, no table shows for how long", to[1], len(untimed[to]))
+			continue
+		}
+		h := get(to[0], to[1])
+		h.sockets, h.untimed = append(h.sockets, untimed[to]...), true
 	}
-	return nil
 }
 
 func report(p *analyze.Pass, h *hole) {
@@ -116,15 +147,7 @@ func report(p *analyze.Pass, h *hole) {
 		Next:       []string{"tcpdump -ni any host " + at.Addr().String() + " (on the server: do the SYNs arrive?)", "ip route get " + at.Addr().String(), "nft list ruleset"},
 	}
 	logged, lines := complaints(p, h)
-	switch {
-	case n >= int(p.Threshold("attempts")) || len(h.flows) > 0 && len(h.sockets) > 0 || n > 1 && logged > 0:
-		f.Severity = analyze.High
-	case n == 1 && logged == 0:
-		f.Severity = analyze.Low // somebody tried an address by hand
-	}
-	if len(h.flows) > 0 && len(h.sockets) > 0 {
-		f.Confidence = analyze.Confirmed
-	}
+	h.weigh(p, &f, n, logged)
 	p.Note("%s: %d unanswered attempts in captures, %d sockets in SYN_SENT", h.addr, len(h.flows), len(h.sockets))
 	most := 0
 	for i, fl := range h.flows {
@@ -141,7 +164,7 @@ func report(p *analyze.Pass, h *hole) {
 	}
 	for i, k := range h.sockets {
 		if i < 3 {
-			f.Evidence = append(f.Evidence, k.Cite("SYN_SENT with %d retries", k.Timer().Retrans))
+			f.Evidence = append(f.Evidence, k.Cite("%s", sent(k)))
 		}
 		if o := k.Owner(); o != nil {
 			f.Entities = append(f.Entities, o.Entity())
@@ -150,7 +173,7 @@ func report(p *analyze.Pass, h *hole) {
 	detail := []string{"The same SYN is sent again and again, at growing intervals, and neither SYN-ACK, RST nor an ICMP rejection comes back. A host that is up and reachable answers in one of these ways; silence means that the packets, or the answers, are dropped. Programs wait for their connect time-out (ETIMEDOUT), by default about two minutes."}
 	f.Evidence = append(f.Evidence, lines...)
 	if logged > 0 {
-		detail = append(detail, join.Count(logged, "log line names", "log lines name")+" the address with ETIMEDOUT.")
+		detail = append(detail, join.Count(logged, "log line names", "log lines name")+" the address with a time-out.")
 		f.Confidence = min(f.Confidence+1, analyze.Confirmed)
 	}
 	f.Evidence = append(f.Evidence, unreachable(p, h, &detail)...)
@@ -159,13 +182,41 @@ func report(p *analyze.Pass, h *hole) {
 	p.Report(f)
 }
 
-// complaints are log lines that name the address with ETIMEDOUT.
+// weigh grades a finding by the number of attempts and how they are known.
+func (h *hole) weigh(p *analyze.Pass, f *analyze.Finding, n, logged int) {
+	switch {
+	case n >= int(p.Threshold("attempts")) || len(h.flows) > 0 && len(h.sockets) > 0 || n > 1 && logged > 0:
+		f.Severity = analyze.High
+	case n == 1 && logged == 0:
+		f.Severity = analyze.Low // somebody tried an address by hand
+	}
+	switch {
+	case len(h.flows) > 0 && len(h.sockets) > 0:
+		f.Confidence = analyze.Confirmed
+	case h.untimed && logged == 0:
+		// A burst of connects over a long path looks the same for a moment.
+		f.Severity, f.Confidence = analyze.Medium, analyze.Possible
+		f.Missing = append(f.Missing, "how often the SYNs were repeated: the table shows no timers")
+		f.Next = append(f.Next, "ss -tano state syn-sent")
+	case h.untimed:
+		f.Confidence = analyze.Possible
+	}
+}
+
+func sent(k *join.Socket) string {
+	if t := k.Timer(); t != nil {
+		return fmt.Sprintf("SYN_SENT with %d retries", t.Retrans)
+	}
+	return "SYN_SENT: no answer yet"
+}
+
+// complaints are log lines that name the address with a time-out.
 func complaints(p *analyze.Pass, h *hole) (n int, ev []analyze.Evidence) {
 	clocks := join.ClocksOf(p)
 	for e := range fact.All[fact.LogEvent](p.Facts) {
-		if e.Errno == "ETIMEDOUT" && slices.Contains(e.Addresses, h.addr) {
+		if (e.Errno == "ETIMEDOUT" || slices.Contains(e.Signs, fact.SignTimeout)) && slices.Contains(e.Addresses, h.addr) {
 			if n++; n <= 2 {
-				ev = append(ev, clocks.Date(analyze.Cite(e.At, "ETIMEDOUT for %s", h.addr), e.Time))
+				ev = append(ev, clocks.Date(analyze.Cite(e.At, "a time-out for %s", h.addr), e.Time))
 			}
 		}
 	}
