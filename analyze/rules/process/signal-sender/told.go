@@ -178,13 +178,14 @@ func harm(p *analyze.Pass, story []*join.Told) string {
 		}
 	}
 	h, c := join.HostsOf(p), join.ClocksOf(p)
+	gap := restart(p, t)
 	for l := range fact.All[fact.LogEvent](p.Facts) {
 		if h.Of(l.At) != t.Host || l.Errno != "ECONNREFUSED" && l.Errno != "ECONNRESET" && l.Errno != "EADDRINUSE" {
 			continue
 		}
 		since, ok1 := c.Between(t.First(), l)
 		after, ok2 := c.Between(last.First(), l)
-		if ok1 && ok2 && since >= 0 && after <= time.Minute {
+		if ok1 && ok2 && since >= 0 && since > gap && after <= time.Minute {
 			return fmt.Sprintf("%s after it (%s)", l.Errno, l.At)
 		}
 	}
@@ -198,6 +199,28 @@ func harm(p *analyze.Pass, story []*join.Told) string {
 		}
 	}
 	return "nothing runs its command any more in the later process table"
+}
+
+// restartWithin is the longest gap that a restart leaves, as in tcp/refused; slack
+// is how long clients may still notice it, in logs that know seconds only.
+const (
+	restartWithin = 10 * time.Second
+	slack         = 2 * time.Second
+)
+
+// restart is the time after an end for which errors of clients are those of a
+// restart: until the log that tells the end says that it listens again.
+func restart(p *analyze.Pass, t *join.Told) time.Duration {
+	end, c := t.First(), join.ClocksOf(p)
+	for l := range fact.All[fact.LogEvent](p.Facts) {
+		if l.At.Artifact != end.At.Artifact || l.At.Line <= end.At.Line || l.Errno != "" || !slices.Contains(l.Signs, fact.SignListen) {
+			continue
+		}
+		if gap, ok := c.Between(end, l); ok && gap <= restartWithin {
+			return gap + slack
+		}
+	}
+	return -1
 }
 
 func short(s string) string {
