@@ -101,8 +101,9 @@ func run(_ context.Context, p *analyze.Pass) error {
 }
 
 // aside reports whether an errno says something else than that a resource has run
-// out: EAGAIN is an ordinary answer of a read, and Node says ENOBUFS for a child's
-// output beyond maxBuffer.
+// out: EAGAIN is an ordinary answer of a read, Node says ENOBUFS for a child's
+// output beyond maxBuffer, and EIO is how files of the kernel and terminals that
+// were closed refuse to be read, which a program that goes on tells as information.
 func aside(e *fact.LogEvent) bool {
 	low := strings.ToLower(e.Text)
 	switch e.Errno {
@@ -110,6 +111,9 @@ func aside(e *fact.LogEvent) bool {
 		return !slices.ContainsFunc([]string{"fork", "spawn", "clone", "thread", "exec"}, func(w string) bool { return strings.Contains(low, w) })
 	case "ENOBUFS":
 		return strings.Contains(low, "spawnsync")
+	case "EIO":
+		return e.Level == "info" || e.Level == "debug" || e.Level == "trace" ||
+			slices.ContainsFunc([]string{"/proc/", "/sys/", "/dev/pts", "/dev/tty"}, func(w string) bool { return strings.Contains(low, w) })
 	}
 	return false
 }

@@ -97,7 +97,7 @@ func (l *leak) findBackend(groups []*tables.Group) {
 // are unknown, every other service of the host may be the front. A process that
 // connects to itself holds the other ends, too: these are no clients.
 func (l *leak) findFronts(socks *join.Sockets, groups []*tables.Group) {
-	if !l.Client {
+	if !l.Client || l.scattered() {
 		return
 	}
 	for _, k := range socks.All {
@@ -115,6 +115,14 @@ func (l *leak) findFronts(socks *join.Sockets, groups []*tables.Group) {
 			l.front = g.Sockets[0]
 		}
 	}
+}
+
+// scattered reports whether connections without an owner come from several addresses.
+// The kernel gives all that a process opens to one service the same, so these are
+// clients of their own, as those of a load generator are, and no proxy's.
+func (l *leak) scattered() bool {
+	first := l.Sockets[0].Local.Addr()
+	return l.Owner == nil && slices.ContainsFunc(l.Sockets, func(k *join.Socket) bool { return k.Local.Addr() != first })
 }
 
 // mayServe reports whether a listener can be the front of the group's owner. The one
