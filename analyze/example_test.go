@@ -8,6 +8,7 @@ import (
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/bundle"
+	"github.com/culprit-dev/culprit/analyze/fact"
 	"github.com/culprit-dev/culprit/analyze/rules"
 	"github.com/culprit-dev/culprit/parsers"
 	"github.com/culprit-dev/culprit/report"
@@ -66,4 +67,29 @@ func ExampleRunFrom() {
 	fmt.Println(len(res.Artifacts) == len(b.Inputs), res.Verdict.Status)
 	// Output:
 	// true root_cause
+}
+
+// Read stops after parsing: the facts are typed, and each says where it stands.
+func ExampleRead() {
+	ctx := context.Background()
+	b, err := bundle.Open(ctx, []string{"../examples/incidents/hung-backend/bundle.tar.gz"}, bundle.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer b.Close()
+	read, err := analyze.Read(ctx, b.Inputs, analyze.Config{Parsers: parsers.All(), Manifest: b.Manifest})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for s := range fact.All[fact.Socket](read.Store.View("example", "socket")) {
+		if s.At.Artifact == "ss_tanpoe.txt" && s.State == fact.StateListen {
+			fmt.Printf("%s: %s listens on %s:%s\n", s.At, s.Owners[0].Process, s.Local, s.LocalPort)
+		}
+	}
+	// Output:
+	// ss_tanpoe.txt:2: node listens on 0.0.0.0:6062
+	// ss_tanpoe.txt:3: node listens on 0.0.0.0:6061
+	// ss_tanpoe.txt:4: node listens on 0.0.0.0:3062
+	// ss_tanpoe.txt:5: node listens on 0.0.0.0:3061
+	// ss_tanpoe.txt:6: node listens on 127.0.0.1:3005
 }

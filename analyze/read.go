@@ -10,7 +10,8 @@ import (
 	"github.com/culprit-dev/culprit/analyze/fact"
 )
 
-// Facts is what Read found: the sealed store and what became of each artifact.
+// Facts is what Read found: the sealed store, whose facts fact.All yields, and what
+// became of each artifact.
 type Facts struct {
 	Store     *fact.Store
 	Artifacts []ArtifactStatus

@@ -3,6 +3,7 @@ package celrule
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -167,4 +168,19 @@ func BenchmarkWhere(b *testing.B) {
 			analyze.Config{Parsers: []*analyze.Parser{sockets()}, Rules: []*analyze.Rule{r}})
 		require.NoError(b, err)
 	}
+}
+
+// TestDocumentation loads the rule of the package comment.
+func TestDocumentation(t *testing.T) {
+	source, err := os.ReadFile("doc.go")
+	require.NoError(t, err)
+	var text strings.Builder
+	for line := range strings.Lines(string(source)) {
+		if code, ok := strings.CutPrefix(line, "//\t"); ok {
+			text.WriteString(code)
+		}
+	}
+	r, err := Parse("doc.yaml", []byte(text.String()), Options{})
+	require.NoError(t, err)
+	require.Equal(t, "acme/stuck-in-close-wait", r.ID)
 }

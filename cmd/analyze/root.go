@@ -1,9 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 )
@@ -21,7 +22,10 @@ system call traces, logs) and says who did it: the root cause, the chain from
 cause to symptom, and the line or packet that proves each step.
 
 INPUT is an archive (tar, zip, and compressed ones), a directory, one or more
-files, or - for standard input. A directory named like a command is ./NAME.`,
+files, or - for standard input. A directory named like a command is ./NAME.
+
+The exit code is 0 when the report was written, 1 for wrong usage or a failure of
+the program, 2 for findings at or above --fail-on, and 3 when nothing could be read.`,
 		Example: `  analyze bundle.tar.gz
   analyze bundle.tar.gz -f json -o report.json
   ssh host 'tar cz /tmp/incident' | analyze -`,
@@ -30,8 +34,9 @@ files, or - for standard input. A directory named like a command is ./NAME.`,
 		SilenceUsage:  true,
 		Version:       version(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.report(cmd.Context(), args)
+			return suggest(cmd, args[0], s.report(cmd.Context(), args))
 		},
+		SuggestionsMinimumDistance: 2,
 	}
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -44,14 +49,24 @@ files, or - for standard input. A directory named like a command is ./NAME.`,
 	return root
 }
 
-// needInput wants at least one input. A word that looks like a mistyped command
-// gets the same answer as a file that does not exist.
+// suggest adds to the error about a file that does not exist the command that its
+// name may have been meant for.
+func suggest(cmd *cobra.Command, word string, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if names := cmd.SuggestionsFor(word); len(names) > 0 {
+		return fmt.Errorf("%w; did you mean analyze %s?", err, names[0])
+	}
+	return err
+}
+
+// needInput wants at least one input.
 func needInput(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return nil
 	}
-	return fmt.Errorf("name a bundle to read, for example: %s bundle.tar.gz (see %s --help)",
-		strings.TrimSuffix(cmd.CommandPath(), " "), cmd.CommandPath())
+	return fmt.Errorf("name a bundle to read, for example: %[1]s bundle.tar.gz (see %[1]s --help)", cmd.CommandPath())
 }
 
 func usageError(cmd *cobra.Command, err error) error {
