@@ -106,7 +106,7 @@ type typeKey struct {
 }
 
 func (w Waiter) typeKey() typeKey {
-	return typeKey{w.Stack.owner(w.Stack.Site), w.Stack.rw(), w.Stack.sync.once >= 0}
+	return typeKey{w.Stack.lockOwner(w.Stack.Site), w.Stack.rw(), w.Stack.sync.once >= 0}
 }
 
 func (s *Stack) owner(i int) string {
@@ -129,6 +129,7 @@ func (b *lockBuilder) add(l *Lock) *Lock {
 func (l *Lock) wait(w Waiter) {
 	l.Waiters = append(l.Waiters, w)
 	l.once = l.once || w.Stack.sync.once >= 0
+	l.plain = l.plain || w.Stack.Site >= 0 && plain(w.Stack.Frames[w.Stack.Site].Func)
 	l.minutes = max(l.minutes, w.G.WaitMinutes.Or(0))
 	if w.Stack.Kind == OnRLock {
 		l.readers += w.Stack.each()
@@ -141,7 +142,7 @@ func (l *Lock) wait(w Waiter) {
 func (b *lockBuilder) addressed(w Waiter, a uint64, trust Trust) {
 	l := b.byAddr[a]
 	if l == nil {
-		l = b.add(&Lock{Addr: a, Trust: trust, Type: w.Stack.owner(w.Stack.Site)})
+		l = b.add(&Lock{Addr: a, Trust: trust, Type: w.Stack.lockOwner(w.Stack.Site)})
 		b.byAddr[a] = l
 	}
 	l.Trust = max(l.Trust, trust)
@@ -152,7 +153,7 @@ func (b *lockBuilder) addressed(w Waiter, a uint64, trust Trust) {
 	if site := w.Stack.Site; site >= 0 && site < len(w.G.Calls) {
 		eachPointer(w.G.Calls[site].Args, func(_ int, p uint64) {
 			if p <= a && a-p < objectSize && (l.Object == 0 || a-p < l.offset) {
-				l.Object, l.offset, l.Type = p, a-p, w.Stack.owner(site)
+				l.Object, l.offset, l.Type = p, a-p, w.Stack.lockOwner(site)
 			}
 		})
 	}
@@ -222,7 +223,7 @@ func (b *lockBuilder) received(w Waiter, p uint64) {
 }
 
 func (b *lockBuilder) object(w Waiter, p uint64, trust Trust) {
-	k := objectKey{w.Stack.owner(w.Stack.Site), p, w.Stack.rw()}
+	k := objectKey{w.Stack.lockOwner(w.Stack.Site), p, w.Stack.rw()}
 	l := b.byObject[k]
 	if l == nil {
 		l = b.add(&Lock{Trust: trust, Type: k.typ, Object: p, RW: k.rw})

@@ -93,7 +93,7 @@ func (h *holderFinder) stack(s *Stack) {
 		if s.Idle != "" {
 			break // only a pointer says that who seems to be at rest holds it
 		}
-		for _, l := range h.byType[s.Owners[i]] {
+		for _, l := range h.byType[s.lockOwner(i)] {
 			at, ok := typed[l]
 			if !ok {
 				order = append(order, l)
@@ -160,7 +160,7 @@ func (h *holderFinder) inOnce(g *fact.Goroutine, s *Stack, seen map[*Lock]bool) 
 			continue
 		}
 		for j := i + 1; j < len(s.Frames) && j <= i+2 && len(g.Calls) == 0; j++ {
-			for _, l := range h.byType[s.Owners[j]] {
+			for _, l := range h.byType[s.lockOwner(j)] {
 				hold(l)
 			}
 		}
@@ -202,7 +202,7 @@ func (h *holderFinder) pointer(l *Lock, g *fact.Goroutine, s *Stack, frame, arg 
 	if h.waits[g] == l {
 		// Its own wait; a frame further out may be what took the lock. Only a receiver
 		// of the lock's type says so: an argument is passed through many hands.
-		if frame > s.Site && arg == 0 && s.Owners[frame] == l.Type && !wrapper(s.Frames[frame].Func) && (!known || passed) {
+		if frame > s.Site && arg == 0 && s.lockOwner(frame) == l.Type && !wrapper(s.Frames[frame].Func) && (!known || passed) {
 			l.recurse(Waiter{g, s}, frame, sign)
 		}
 		return false
@@ -255,6 +255,10 @@ func (h *holderFinder) typed(l *Lock, g *fact.Goroutine, s *Stack, frame int) bo
 		h.typedRecursion(l, g, s)
 		return true
 	}
+	if l.ofPackage() {
+		l.inPackageHolder(g, s)
+		return true
+	}
 	if p, ok := arg(g, frame); ok && strings.Contains(s.Frames[frame].Func, "(*") && (l.Object != 0 || l.Addr != 0) {
 		if l.Object != 0 || p > l.Addr || l.Addr-p >= objectSize {
 			return false // another value of the same type
@@ -262,7 +266,7 @@ func (h *holderFinder) typed(l *Lock, g *fact.Goroutine, s *Stack, frame int) bo
 		l.candidate(Holder{G: g, Stack: s, Frame: frame, Sign: HoldsByPointer, far: l.Addr - p})
 		return true
 	}
-	if p, ok := beside(g, s); ok && l.Addr != 0 && max(p, l.Addr)-min(p, l.Addr) < nearObject {
+	if p, ok := beside(g, s); ok && strings.Contains(s.Frames[frame].Func, "(*") && l.Addr != 0 && max(p, l.Addr)-min(p, l.Addr) < nearObject {
 		l.candidate(Holder{G: g, Stack: s, Frame: frame, Sign: HoldsByPointer})
 		return true
 	}

@@ -50,7 +50,7 @@ func (l *Lock) leftAt(g *fact.Goroutine) (frame int, same, ok bool) {
 		thrown = thrown || f.Func == "panic" || f.Func == "runtime.gopanic"
 	}
 	for i := start; thrown && i < len(g.Frames); i++ {
-		if ownerOf(g.Frames[i].Func) != l.Type {
+		if lockOwnerOf(g.Frames[i].Func) != l.Type {
 			continue
 		}
 		p, known := arg(g, i)

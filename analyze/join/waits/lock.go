@@ -34,7 +34,7 @@ func (t Trust) String() string {
 	case LockByReceiver:
 		return "told by the object whose method locks it; its own address is not printed"
 	}
-	return "told by the type whose method locks it; no address is printed"
+	return "told by the type or package whose functions lock it; no address is printed"
 }
 
 // Lock is a mutex that somebody waits for.
@@ -83,8 +83,11 @@ type Lock struct {
 	verdict    Verdict
 	root       *Lock
 	once       bool // the lock of a sync.Once
-	persists   bool
-	minutes    int64
+	// plain is set when plain functions take it, lines where they wait for it.
+	plain    bool
+	lines    map[string]int
+	persists bool
+	minutes  int64
 }
 
 // Waiter is a goroutine that waits for a lock.
@@ -127,6 +130,9 @@ func (l *Lock) Name() string {
 		return fmt.Sprintf("%s %#x", l.Kind(), l.Addr)
 	case LockByReceiver, LockByCaller:
 		return fmt.Sprintf("%s of the %s at %#x", l.Kind(), ShortFunc(l.Type), l.Object)
+	}
+	if l.ofPackage() {
+		return fmt.Sprintf("%s of package %s", l.Kind(), ShortFunc(l.Type))
 	}
 	return fmt.Sprintf("%s of %s", l.Kind(), ShortFunc(l.Type))
 }

@@ -45,6 +45,10 @@ func (h *holderFinder) typedRecursion(l *Lock, g *fact.Goroutine, s *Stack) {
 		}
 		return
 	}
+	if l.ofPackage() {
+		l.packageRecursion(g, s)
+		return
+	}
 	_, inner := arg(g, s.Site)
 	for _, i := range s.App {
 		if i <= s.Site || s.Owners[i] != l.Type || s.Frames[i].Func == s.Frames[s.Site].Func || wrapper(s.Frames[i].Func) {
@@ -63,6 +67,30 @@ func (h *holderFinder) typedRecursion(l *Lock, g *fact.Goroutine, s *Stack) {
 			return
 		}
 	}
+	if i := l.around(g, s); i >= 0 && l.Count() == 1 {
+		l.recurse(Waiter{g, s}, i, HoldsByType)
+	}
+}
+
+// around is the frame of the direct caller of the only waiter's method where that is
+// a method of the same package, of an object that has the lock's object inside: a
+// type that embeds another locks with its lock, too. -1 if it is not so.
+//
+//	core.(*Base).flush(0x38?)
+//	core.(*Server).Close(0xcf9249e0000)
+func (l *Lock) around(g *fact.Goroutine, s *Stack) int {
+	for _, i := range s.App {
+		if i <= s.Site {
+			continue
+		}
+		fn := s.Frames[i].Func
+		p, ok := arg(g, i)
+		if ok && l.Addr != 0 && p <= l.Addr && l.Addr-p < nearObject && strings.Contains(fn, "(*") && !closure(fn) && PackageOf(fn) == PackageOf(s.Frames[s.Site].Func) {
+			return i
+		}
+		break
+	}
+	return -1
 }
 
 // copied is the frame of a method with a pointer receiver that called, directly, the

@@ -113,7 +113,16 @@ func weight(s *Send) int {
 // serves reports whether o, itself blocked in a send, is inside the loop of the type
 // whose method s has called to send: the loop that takes what s hands over.
 func serves(o, s *Stack) bool {
-	if s.Top() == s.outermost() || o.Top() == s.Top() && sameApp(o, s) {
+	if o.Top() == s.Top() && sameApp(o, s) {
+		return false
+	}
+	if s.owner(s.outermost()) == o.owner(o.outermost()) {
+		// Loops of one type: what one of them calls holds up who feeds it, and not the
+		// other way round.
+		if o.Top() == o.outermost() {
+			return false
+		}
+	} else if s.Top() == s.outermost() {
 		return false
 	}
 	return o.owner(o.outermost()) == s.owner(s.Top()) && strings.Contains(o.Frames[o.outermost()].Func, "(*")

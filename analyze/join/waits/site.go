@@ -22,6 +22,7 @@ const anyOffset = ^uint64(0)
 func (d *Dump) learnSites() {
 	d.sites, d.calls = siteTable{}, siteTable{}
 	for _, l := range d.Locks {
+		l.learnLines()
 		seen := map[*Stack]int{}
 		for _, w := range l.Waiters {
 			site := w.Stack.Site
@@ -47,7 +48,7 @@ func (d *Dump) learnSites() {
 // waits for it. They do not hold it there, or the call could never come back.
 func (d *Dump) learnCalls(l *Lock, w Waiter) {
 	for _, i := range w.Stack.App {
-		if i <= w.Stack.Site || i >= len(w.G.Calls) || w.Stack.Owners[i] == l.Type {
+		if i <= w.Stack.Site || i >= len(w.G.Calls) || w.Stack.lockOwner(i) == l.Type {
 			continue
 		}
 		f := w.Stack.Frames[i]

@@ -135,6 +135,9 @@ func analyzeStack(s *Stack, shapes idleShapes) {
 	}
 	s.findSync()
 	s.Kind = s.kind()
+	if s.Kind.Lock() {
+		s.lockSite()
+	}
 	s.Idle = shapes.match(s)
 }
 

@@ -126,5 +126,5 @@ func signWords(sign waits.HolderSign, s *waits.Stack, frame int) string {
 	case waits.HoldsByPointer:
 		return fmt.Sprintf("is in %s with a pointer to the lock's object, outside of its own wait", s.At(frame))
 	}
-	return fmt.Sprintf("is in %s, a function of the type that locks it; the receivers cannot be compared", s.At(frame))
+	return fmt.Sprintf("is in %s, a function of the type or package that locks it; no receivers can be compared", s.At(frame))
 }
