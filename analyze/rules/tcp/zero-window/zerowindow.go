@@ -5,6 +5,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -133,66 +134,72 @@ func long(p *analyze.Pass, s *fact.Stall) bool {
 		seconds >= p.Threshold("blip") && float64(s.Probes) >= p.Threshold("probes")
 }
 
-func report(p *analyze.Pass, r *receiver) {
-	worst, from, to := r.stalls[0], r.stalls[0].s.From, time.Time{}
-	open := 0
+// brief is how long the longest window may stay closed for a receiver that caught up
+// by itself not to count as an outage.
+const brief = 5 * time.Second
+
+// course is how the closed windows of a receiver went.
+type course struct {
+	worst    stall // the longest
+	from, to time.Time
+	open     int // windows still closed at the end of the capture
+	flows    int
+}
+
+func (r *receiver) course() course {
+	c := course{worst: r.stalls[0], from: r.stalls[0].s.From}
 	flows := map[*fact.Flow]bool{}
 	for _, s := range r.stalls {
 		flows[s.flow] = true
-		if s.s.Duration > worst.s.Duration {
-			worst = s
+		if s.s.Duration > c.worst.s.Duration {
+			c.worst = s
 		}
-		if s.s.From.Before(from) {
-			from = s.s.From
+		if s.s.From.Before(c.from) {
+			c.from = s.s.From
 		}
-		if end := s.s.From.Add(s.s.Duration); end.After(to) {
-			to = end
+		if end := s.s.From.Add(s.s.Duration); end.After(c.to) {
+			c.to = end
 		}
 		if s.s.Open {
-			open++
+			c.open++
 		}
 	}
-	who := r.end.Addr.String()
-	subject := who
+	c.flows = len(flows)
+	return c
+}
+
+// severity is lower for receivers that read again, and lowest for a client that
+// takes its time and all it is sent: its window closes again and again.
+func (r *receiver) severity(c course) analyze.Severity {
+	short := c.worst.s.Duration < brief
+	switch {
+	case c.open == 0 && r.throttled() && (short || len(r.stalls) >= 3*c.flows):
+		return analyze.Low
+	case c.open == 0 && short:
+		return analyze.Medium
+	}
+	return analyze.High
+}
+
+// name is the process, or the address where none is known.
+func (r *receiver) name() string {
 	if r.end.Process != nil {
-		who, subject = r.end.Process.String(), r.end.Process.String()
+		return r.end.Process.String()
 	}
+	return r.end.Addr.String()
+}
+
+func report(p *analyze.Pass, r *receiver) {
+	who, c := r.name(), r.course()
 	f := analyze.Finding{
-		Subject: subject, From: from, To: to, Severity: analyze.High, Confidence: analyze.Likely,
+		Subject: who, From: c.from, To: c.to, Severity: r.severity(c), Confidence: analyze.Likely,
 		Title: fmt.Sprintf("%s has stopped reading: it announces a zero window on %s, for up to %v", who,
-			join.Count(len(flows), "connection", "connections"), wire.Round(worst.s.Duration)),
+			join.Count(c.flows, "connection", "connections"), wire.Round(c.worst.s.Duration)),
 		Entities: r.end.Entities(),
+		Fix:      "Find out what keeps " + who + " from reading: a lock, a blocked loop, a full queue behind it. Set write deadlines in the senders, so that one stuck reader does not hold them up.",
 	}
-	p.Note("%s: %d closed windows, longest %v, %d still closed at the end", subject, len(r.stalls), wire.Round(worst.s.Duration), open)
-	switch brief := worst.s.Duration < 5*time.Second; {
-	case open == 0 && r.throttled() && (brief || len(r.stalls) >= 3*len(flows)):
-		f.Severity = analyze.Low // a client that takes its time, and all it is sent
-	case open == 0 && brief:
-		f.Severity = analyze.Medium
-	}
-	peer := worst.flow.Client()
-	if worst.s.By == "client" {
-		peer = worst.flow.Server()
-	}
-	f.Evidence = append(f.Evidence,
-		wire.At(worst.flow, worst.s.FirstFrame, worst.s.From, "%s announces window 0 to %s; it stays closed for %v", worst.end.Addr, peer, wire.Round(worst.s.Duration)))
-	if worst.s.LastFrame != worst.s.FirstFrame {
-		what := "the window opens again"
-		if worst.s.Open {
-			what = fmt.Sprintf("still closed after %s", join.Count(worst.s.Probes, "probe", "probes"))
-		}
-		f.Evidence = append(f.Evidence, wire.At(worst.flow, worst.s.LastFrame, worst.s.From.Add(worst.s.Duration), "%s", what))
-	}
-	seen := map[*fact.Flow]bool{worst.flow: true}
-	for _, s := range r.stalls {
-		if !seen[s.flow] && len(f.Evidence) < 6 {
-			f.Evidence = append(f.Evidence, wire.At(s.flow, s.s.FirstFrame, s.s.From, "window 0 on %s -> %s too", s.flow.Client(), s.flow.Server()))
-		}
-		if !seen[s.flow] {
-			f.Entities = append(f.Entities, join.Endpoint(s.end.Host, s.end.Addr))
-		}
-		seen[s.flow] = true
-	}
+	p.Note("%s: %d closed windows, longest %v, %d still closed at the end", who, len(r.stalls), wire.Round(c.worst.s.Duration), c.open)
+	r.cite(&f, c.worst)
 	sockets := make([]*join.Socket, len(r.stalls))
 	for i, s := range r.stalls {
 		sockets[i] = s.end.Socket
@@ -201,9 +208,9 @@ func report(p *analyze.Pass, r *receiver) {
 	if r.end.Process != nil && !r.end.At.IsZero() && queued == 0 {
 		f.Evidence = append(f.Evidence, analyze.Cite(r.end.At, "%s is %s, by %s", r.end.Addr, r.end.Process, r.end.Link.By))
 	}
-	detail := []string{fmt.Sprintf("A window of zero tells the sender to stop, because the receive buffer is full: the program on this side does not read. The network and the sender (%s) are not at fault.", peer)}
-	if open > 0 {
-		detail = append(detail, fmt.Sprintf("%s still closed at the end of the capture.", join.Count(open, "window was", "windows were")))
+	detail := []string{fmt.Sprintf("A window of zero tells the sender to stop, because the receive buffer is full: the program on this side does not read. The network and the sender (%s) are not at fault.", c.worst.sender())}
+	if c.open > 0 {
+		detail = append(detail, fmt.Sprintf("%s still closed at the end of the capture.", join.Count(c.open, "window was", "windows were")))
 	}
 	if queued > 0 {
 		f.Confidence = analyze.Confirmed
@@ -214,8 +221,43 @@ func report(p *analyze.Pass, r *receiver) {
 	}
 	f.Detail = strings.Join(detail, "\n\n")
 	f.Next = append(f.Next, "curl -s 'http://localhost:PORT/debug/pprof/goroutine?debug=2' > goroutine.txt  # a Go service", "gdb -p PID -batch -ex 'thread apply all bt'")
-	f.Fix = "Find out what keeps " + who + " from reading: a lock, a blocked loop, a full queue behind it. Set write deadlines in the senders, so that one stuck reader does not hold them up."
 	p.Report(f)
+}
+
+// cite adds the worst closed window with its end, and the first of each other
+// connection.
+func (r *receiver) cite(f *analyze.Finding, worst stall) {
+	f.Evidence = append(f.Evidence,
+		wire.At(worst.flow, worst.s.FirstFrame, worst.s.From, "%s announces window 0 to %s; it stays closed for %v", worst.end.Addr, worst.sender(), wire.Round(worst.s.Duration)))
+	if worst.s.LastFrame != worst.s.FirstFrame {
+		what := "the window opens again"
+		if worst.s.Open {
+			what = fmt.Sprintf("still closed after %s", join.Count(worst.s.Probes, "probe", "probes"))
+		}
+		f.Evidence = append(f.Evidence, wire.At(worst.flow, worst.s.LastFrame, worst.s.From.Add(worst.s.Duration), "%s", what))
+	}
+	seen := map[*fact.Flow]bool{worst.flow: true}
+	for _, s := range r.stalls {
+		if seen[s.flow] {
+			continue
+		}
+		seen[s.flow] = true
+		f.Entities = append(f.Entities, join.Endpoint(s.end.Host, s.end.Addr))
+		if len(f.Evidence) < maxCited {
+			f.Evidence = append(f.Evidence, wire.At(s.flow, s.s.FirstFrame, s.s.From, "window 0 on %s -> %s too", s.flow.Client(), s.flow.Server()))
+		}
+	}
+}
+
+// maxCited is how much evidence closed windows give.
+const maxCited = 6
+
+// sender is the address that had to wait.
+func (s stall) sender() netip.AddrPort {
+	if s.s.By == "client" {
+		return s.flow.Server()
+	}
+	return s.flow.Client()
 }
 
 // queues cites receive queues with unread data and returns the longest.
