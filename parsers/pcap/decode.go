@@ -9,8 +9,9 @@ import (
 
 // decoder finds the innermost transport header of a frame. Link and tunnel
 // headers are read by hand (link.go, tunnel.go), which keeps each of them bounded
-// and tells how long a packet was before it was cut; so are ICMP errors, because
-// they quote a cut packet. IP, TCP and UDP are gopacket's. This is the only file
+// and tells how long a packet was before it was cut; so are IP headers, because
+// broken options or a length of zero must not hide a flow, and ICMP errors, because
+// they quote a cut packet. TCP and UDP are gopacket's. This is the only file
 // that knows gopacket, and only its `layers` and DecodingLayerParser: the readers
 // of pcapgo hold the link type in eight bits and can be made to allocate
 // gigabytes, NewPacket allocates for each packet and has panicked on damaged ones.
@@ -18,11 +19,8 @@ import (
 //
 // A decoder is used by one goroutine and allocates nothing per packet.
 type decoder struct {
-	// One parser for each header that decoding may start with.
-	fromIPv4, fromIPv6, fromTCP, fromUDP *gopacket.DecodingLayerParser
+	fromTCP, fromUDP *gopacket.DecodingLayerParser
 
-	v4    layers.IPv4
-	v6    layers.IPv6
 	tcp   layers.TCP
 	udp   layers.UDP
 	found []gopacket.LayerType
@@ -38,19 +36,15 @@ type decoder struct {
 }
 
 func newDecoder() *decoder {
-	d := &decoder{found: make([]gopacket.LayerType, 0, 8)}
-	parser := func(first gopacket.LayerType, all ...gopacket.DecodingLayer) *gopacket.DecodingLayerParser {
+	d := &decoder{found: make([]gopacket.LayerType, 0, 1)}
+	parser := func(first gopacket.LayerType, only gopacket.DecodingLayer) *gopacket.DecodingLayerParser {
 		p := gopacket.NewDecodingLayerParser(first)
-		// A handful of layers is found faster in an array than in a map.
-		p.SetDecodingLayerContainer(gopacket.DecodingLayerArray(nil))
-		for _, l := range all {
-			p.AddDecodingLayer(l)
-		}
+		// A single layer is found faster in a list than in a map.
+		p.SetDecodingLayerContainer(gopacket.DecodingLayerSparse(nil))
+		p.AddDecodingLayer(only)
 		p.IgnoreUnsupported = true
 		return p
 	}
-	d.fromIPv4 = parser(layers.LayerTypeIPv4, &d.v4, &d.tcp, &d.udp)
-	d.fromIPv6 = parser(layers.LayerTypeIPv6, &d.v6, &d.tcp, &d.udp)
 	d.fromTCP = parser(layers.LayerTypeTCP, &d.tcp)
 	d.fromUDP = parser(layers.LayerTypeUDP, &d.udp)
 	return d
@@ -119,8 +113,8 @@ func (d *decoder) ipv4(c cursor) bool {
 	if len(c.b) < 20 || c.b[0]>>4 != 4 || !d.deeper() {
 		return false
 	}
-	// A broken header of options, or one that the capture cut, must not hide the
-	// flow; gopacket would refuse it.
+	// Options are passed over: broken ones, or ones that the capture cut, must not
+	// hide the flow.
 	total, header := int(binary.BigEndian.Uint16(c.b[2:])), int(c.b[0]&15)*4
 	if header < 20 {
 		return false
@@ -140,12 +134,7 @@ func (d *decoder) ipv4(c cursor) bool {
 		return d.fragment4(c, header, total, frag)
 	}
 	proto := c.b[9]
-	if header > 20 {
-		// Options would make gopacket allocate, and nobody asks for them.
-		return c.skip(header) && d.next(proto, c)
-	}
-	err := d.fromIPv4.DecodeLayers(c.b, &d.found)
-	return d.after(c, header, proto, err)
+	return c.skip(header) && d.next(proto, c)
 }
 
 // ipv6 reads an IPv6 packet.
@@ -165,24 +154,7 @@ func (d *decoder) ipv6(c cursor) bool {
 		// Extension headers, jumbograms and offloaded packets of length zero.
 		return c.skip(40) && d.extension(proto, c)
 	}
-	err := d.fromIPv6.DecodeLayers(c.b, &d.found)
-	return d.after(c, 40, proto, err)
-}
-
-// after takes over what a parser decoded behind an IP header.
-func (d *decoder) after(c cursor, header int, proto uint8, err error) bool {
-	if !c.skip(header) {
-		return false
-	}
-	if err == nil && len(d.found) == 2 {
-		switch d.found[1] {
-		case layers.LayerTypeTCP:
-			return d.takeTCP(c, true)
-		case layers.LayerTypeUDP:
-			return d.takeUDP(c)
-		}
-	}
-	return d.next(proto, c)
+	return c.skip(40) && d.next(proto, c)
 }
 
 // next goes on behind an IP header whose payload no parser has read yet.
@@ -215,7 +187,7 @@ func (d *decoder) takeTCP(c cursor, whole bool) bool {
 	}
 	p.proto, p.sport, p.dport = protoTCP, uint16(t.SrcPort), uint16(t.DstPort)
 	p.seq, p.ack, p.window, p.flags = t.Seq, t.Ack, t.Window, c.b[13]
-	p.checksum, p.urgent = t.Checksum, t.Urgent
+	p.checksum = t.Checksum
 	p.payload, p.short = int32(max(c.n-header, 0)), p.short || header > c.n
 	p.hasOpts = header > 20
 	for _, o := range t.Options {
@@ -237,7 +209,7 @@ func (d *decoder) option(kind layers.TCPOptionKind, v []byte) {
 	case kind == layers.TCPOptionKindSACKPermitted:
 		p.sackOK = true
 	case kind == layers.TCPOptionKindTimestamps && len(v) == 8:
-		p.hasTS, p.tsval, p.tsecr = true, binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])
+		p.hasTS = true
 	}
 }
 

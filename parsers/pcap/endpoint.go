@@ -51,6 +51,11 @@ type flowKey struct {
 	proto uint8
 }
 
+// is is ==, without the calls that compare structs with padding.
+func (k *flowKey) is(o *flowKey) bool {
+	return k.a.addr == o.a.addr && k.b.addr == o.b.addr && k.a.port == o.a.port && k.b.port == o.b.port && k.proto == o.proto
+}
+
 // key returns the five-tuple and whether the packet goes from a to b.
 func (p *packet) key() (flowKey, bool) {
 	s, d := endpoint{p.src, p.sport}, endpoint{p.dst, p.dport}
@@ -102,7 +107,7 @@ func (t *flowIndex) find(hash uint32, k *flowKey) *flow {
 		switch s := &t.slots[i]; {
 		case s.f == nil:
 			return nil
-		case s.hash == hash && s.f.key == *k:
+		case s.hash == hash && s.f.key.is(k):
 			return s.f
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/culprit-dev/culprit/analyze"
@@ -20,13 +22,13 @@ func excerpt(ctx context.Context, in *analyze.Input, refs []fact.Ref) ([]string,
 	for _, r := range refs {
 		if r.Packet > 0 {
 			e.wanted[r.Packet] = ""
-			e.lastFrame = max(e.lastFrame, r.Packet)
 		}
 	}
 	if len(e.wanted) == 0 {
 		return out, nil
 	}
-	if err := e.pass(ctx, in, e.skip, e.starts); err != nil {
+	e.frames = slices.Sorted(maps.Keys(e.wanted))
+	if err := e.pass(ctx, in, plainSegment, e.starts); err != nil {
 		return nil, err
 	}
 	if len(e.open) > 0 {
@@ -42,10 +44,10 @@ func excerpt(ctx context.Context, in *analyze.Input, refs []fact.Ref) ([]string,
 
 // excerpts are the frames to render and what is known of the flows.
 type excerpts struct {
-	wanted    map[int]string
-	lastFrame int
-	flows     map[flowKey]*relative // whose SYN was seen
-	open      map[flowKey]*relative // cited, and the start is not known
+	wanted map[int]string
+	frames []int                 // those of wanted in order
+	flows  map[flowKey]*relative // whose SYN was seen
+	open   map[flowKey]*relative // cited, and the start is not known
 }
 
 // maxStarts bounds the flows of which the start is remembered; a cited flow beyond
@@ -58,9 +60,9 @@ type relative struct {
 	known [2]bool
 }
 
-// pass reads the frames up to the last cited one and decodes those that skip, if
-// there is one, does not pass over.
-func (e *excerpts) pass(ctx context.Context, in *analyze.Input, skip func(*record) bool, each func(*record, *packet, bool)) error {
+// pass reads the frames up to the last cited one. It decodes those that are cited,
+// and the others unless skip, if there is one, passes over them.
+func (e *excerpts) pass(ctx context.Context, in *analyze.Input, skip func(*record) bool, each func(r *record, p *packet, ok, cited bool)) error {
 	rd, err := in.Open()
 	if err != nil {
 		return err
@@ -73,8 +75,8 @@ func (e *excerpts) pass(ctx context.Context, in *analyze.Input, skip func(*recor
 	d := newDecoder()
 	var r record
 	var p packet
-	for n := 0; n < e.lastFrame; n = r.number {
-		if n%ctxFrames == 0 && ctx.Err() != nil {
+	for frames := e.frames; len(frames) > 0; {
+		if r.number%ctxFrames == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err := file.next(&r); err != nil {
@@ -83,19 +85,15 @@ func (e *excerpts) pass(ctx context.Context, in *analyze.Input, skip func(*recor
 			}
 			return nil // what comes behind was not cited by a fact of this file
 		}
-		if skip == nil || !skip(&r) {
-			each(&r, &p, !r.opaque && d.decode(&r, &p))
+		cited := r.number == frames[0]
+		if cited {
+			frames = frames[1:]
+		}
+		if cited || skip == nil || !skip(&r) {
+			each(&r, &p, !r.opaque && d.decode(&r, &p), cited)
 		}
 	}
 	return nil
-}
-
-// skip reports whether the first pass has no use for a frame.
-func (e *excerpts) skip(r *record) bool {
-	if _, cited := e.wanted[r.number]; cited {
-		return false
-	}
-	return plainSegment(r)
 }
 
 // plainSegment reports whether a frame is, at first sight, a TCP segment without
@@ -123,8 +121,7 @@ func plainSegment(r *record) bool {
 }
 
 // starts is the first pass: it notes where flows start and renders cited frames.
-func (e *excerpts) starts(r *record, p *packet, ok bool) {
-	_, cited := e.wanted[r.number]
+func (e *excerpts) starts(r *record, p *packet, ok, cited bool) {
 	if !ok || p.proto != protoTCP {
 		if cited {
 			e.wanted[r.number] = line(r, p, ok, nil, 0)
@@ -158,7 +155,7 @@ func (f *relative) tells(p *packet, from int) bool {
 
 // follow is the second pass: it counts from the first segment of a flow, where no
 // SYN was captured, and renders what is still open.
-func (e *excerpts) follow(r *record, p *packet, ok bool) {
+func (e *excerpts) follow(r *record, p *packet, ok, cited bool) {
 	if !ok || p.proto != protoTCP {
 		return
 	}
@@ -168,7 +165,7 @@ func (e *excerpts) follow(r *record, p *packet, ok bool) {
 		return
 	}
 	f.begin(p, from)
-	if text, cited := e.wanted[r.number]; cited && text == "" {
+	if cited && e.wanted[r.number] == "" {
 		e.wanted[r.number] = line(r, p, ok, f, from)
 	}
 }

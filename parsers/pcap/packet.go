@@ -29,11 +29,8 @@ type packet struct {
 	wscale   int8 // -1: not offered
 	mss      uint16
 	window   uint16
-	urgent   uint16
 	checksum uint16
 	seq, ack uint32
-	tsval    uint32
-	tsecr    uint32
 	payload  int32 // length as sent; what was captured may be shorter
 	// place tells captures of one packet at two interfaces apart.
 	place uint32

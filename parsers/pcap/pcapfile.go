@@ -8,12 +8,12 @@ import (
 // pcapFile reads the classic format: a file header of 24 bytes, then records of 16
 // bytes, or more in patched versions, and what was captured.
 type pcapFile struct {
-	src   *source
-	order binary.ByteOrder
-	info  fileInfo
-	link  int
-	nano  bool
-	head  int // of a record header
+	src  *source
+	big  bool // byte order of the headers
+	info fileInfo
+	link int
+	nano bool
+	head int // of a record header
 	// swapped: before version 2.3 the two lengths stood the other way around, and in
 	// 2.3 itself either way.
 	swapped, maybeSwapped bool
@@ -28,7 +28,7 @@ func newPcapFile(s *source, head []byte) (*pcapFile, error) {
 	order, m := pcapOrder(head)
 	major, minor := order.Uint16(head[4:]), order.Uint16(head[6:])
 	f := &pcapFile{
-		src: s, order: order, head: 16,
+		src: s, big: order == binary.BigEndian, head: 16,
 		nano: m == pcapNano || m == ixiaNano,
 		// The upper bits tell the length of the frame check sequence.
 		link: linkType(int(order.Uint32(head[20:]) & 0x03ffffff)),
@@ -122,12 +122,21 @@ func (f *pcapFile) next(r *record) error {
 
 // header reads a record header.
 func (f *pcapFile) header(h []byte) (sec, frac int64, caplen, wire uint32) {
-	sec, frac = int64(f.order.Uint32(h)), int64(f.order.Uint32(h[4:]))
-	caplen, wire = f.order.Uint32(h[8:]), f.order.Uint32(h[12:])
+	_ = h[15]
+	sec, frac = int64(f.uint32(h)), int64(f.uint32(h[4:]))
+	caplen, wire = f.uint32(h[8:]), f.uint32(h[12:])
 	if f.swapped || f.maybeSwapped && caplen > wire {
 		caplen, wire = wire, caplen
 	}
 	return sec, frac, caplen, wire
+}
+
+// uint32 reads a number of a header; a byte order behind an interface would be a call.
+func (f *pcapFile) uint32(b []byte) uint32 {
+	if f.big {
+		return binary.BigEndian.Uint32(b)
+	}
+	return binary.LittleEndian.Uint32(b)
 }
 
 // maxRecord is the largest record that is believed: the limit of libpcap for all

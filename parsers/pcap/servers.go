@@ -26,13 +26,12 @@ func (s *servers) hint(p *packet, hash uint32) hint {
 	if p.proto != protoTCP {
 		return hintNone
 	}
-	src, dst := endpoint{p.src, p.sport}, endpoint{p.dst, p.dport}
-	if p.flags&syn != 0 {
-		if p.flags&ack != 0 {
-			s.add(src)
-		} else {
-			s.add(dst)
-		}
+	switch p.flags & (syn | ack) {
+	case syn | ack:
+		s.add(endpoint{p.src, p.sport})
+		return hintNone
+	case syn:
+		s.add(endpoint{p.dst, p.dport})
 		return hintNone
 	}
 	word, bit := &s.asked[hash/64%uint32(len(s.asked))], uint64(1)<<(hash%64)
@@ -40,8 +39,8 @@ func (s *servers) hint(p *packet, hash uint32) hint {
 		return hintNone
 	}
 	*word |= bit
-	_, from := s.known[src]
-	_, to := s.known[dst]
+	_, from := s.known[endpoint{p.src, p.sport}]
+	_, to := s.known[endpoint{p.dst, p.dport}]
 	switch {
 	case from && !to:
 		return hintSource

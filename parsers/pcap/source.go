@@ -1,7 +1,6 @@
 package pcap
 
 import (
-	"bufio"
 	"errors"
 	"io"
 )
@@ -18,43 +17,81 @@ const (
 const keepBytes = 256 << 10
 
 // source reads a stream in place: peek shows bytes, skip passes them. It never
-// holds more than its buffer.
+// holds more than its buffer. bufio does the same, but peek and skip, two calls a
+// frame each, are no more than a comparison here.
 type source struct {
-	r   *bufio.Reader
+	r   io.Reader
+	buf []byte // buf[at:end] is read and not passed
+	at  int
+	end int
 	off int64 // of the next byte
-	err error // a read error that is not the end of the file
+
+	ended bool
+	err   error // a read error that is not the end of the file
 	// pending is the record that was shown last and is passed before the next.
 	pending int64
 }
 
-func newSource(r io.Reader) *source { return &source{r: bufio.NewReaderSize(r, startSize)} }
+func newSource(r io.Reader) *source { return &source{r: r, buf: make([]byte, startSize)} }
 
-// peek shows the next n bytes, fewer at the end. They are valid until skip.
+// peek shows the next n bytes, fewer at the end. They are valid until the next call.
 func (s *source) peek(n int) []byte {
-	if n > s.r.Size() && s.r.Size() < bufferSize {
-		s.r = bufio.NewReaderSize(s.r, bufferSize) // it takes over what is buffered
+	if n <= s.end-s.at {
+		return s.buf[s.at : s.at+n]
 	}
-	b, err := s.r.Peek(min(n, s.r.Size()))
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
-		s.err = err
+	return s.fill(n)
+}
+
+// fill is peek for what is not in the buffer yet.
+func (s *source) fill(n int) []byte {
+	rest := s.buf[s.at:s.end]
+	if n > len(s.buf) && len(s.buf) < bufferSize {
+		s.buf = make([]byte, bufferSize)
 	}
-	return b
+	n = min(n, len(s.buf))
+	s.at, s.end = 0, copy(s.buf, rest)
+	for s.end < n && !s.ended {
+		s.read()
+	}
+	return s.buf[:min(n, s.end)]
+}
+
+// maxEmpty is how often in a row a reader may return nothing.
+const maxEmpty = 100
+
+// read reads behind what is in the buffer, which has room.
+func (s *source) read() {
+	for range maxEmpty {
+		n, err := s.r.Read(s.buf[s.end:])
+		s.end += n
+		if err != nil {
+			s.ended = true
+			if !errors.Is(err, io.EOF) {
+				s.err = err
+			}
+		}
+		if n > 0 || err != nil {
+			return
+		}
+	}
+	s.ended, s.err = true, io.ErrNoProgress
 }
 
 // skip passes n bytes and reports whether there were as many.
 func (s *source) skip(n int64) bool {
-	for n > 0 {
-		step, err := s.r.Discard(int(min(n, 1<<30)))
-		s.off += int64(step)
-		n -= int64(step)
-		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				s.err = err
-			}
+	for {
+		step := min(n, int64(s.end-s.at))
+		s.at += int(step)
+		s.off += step
+		if n -= step; n == 0 {
+			return true
+		}
+		if s.ended {
 			return false
 		}
+		s.at, s.end = 0, 0
+		s.read()
 	}
-	return true
 }
 
 // settle passes the record that was shown last.
