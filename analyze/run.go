@@ -42,6 +42,9 @@ func RunFrom(ctx context.Context, src Source, cfg Config) (*Result, error) {
 		store: read.Store, findings: map[string][]*Finding{},
 		thresholds: cfg.Thresholds, manifest: cfg.Manifest, limits: cfg.Limits,
 	}
+	if cfg.Progress != nil {
+		cfg.Progress(Progress{Stage: "rules", Total: int64(len(cfg.Rules))})
+	}
 	census := run.census(&cfg)
 	if err := run.rules(ctx, levels, &cfg); err != nil {
 		return nil, err

@@ -99,7 +99,12 @@ func (s *settings) analyze(ctx context.Context, args []string) (res *analyze.Res
 	defer func() { err = errors.Join(err, b.Close()) }()
 	cfg.Bundle.Name = b.Name
 	progress := s.progress()
-	cfg.Progress = progress.show
+	cfg.Progress = func(p analyze.Progress) {
+		if p.Stage == "rules" && p.Done == 0 {
+			collectFacts()
+		}
+		progress.show(p)
+	}
 	res, err = analyze.RunFrom(ctx, s.source(b, &cfg), cfg)
 	progress.stop()
 	if res != nil {
