@@ -246,9 +246,15 @@ func (v View) check(k Kind) {
 }
 
 // Has reports whether there is at least one fact of a kind.
-func (v View) Has(k Kind) bool {
+func (v View) Has(k Kind) bool { return v.Count(k) > 0 }
+
+// Count is the number of facts of a kind.
+func (v View) Count(k Kind) int {
 	v.check(k)
-	return v.store != nil && v.store.Count(k) > 0
+	if v.store == nil {
+		return 0
+	}
+	return v.store.Count(k)
 }
 
 // Each yields pointers to all facts of a kind, for readers that take any type. It

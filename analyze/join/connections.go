@@ -44,8 +44,9 @@ func (c *Connections) Of(f *fact.Flow) *Connection { return c.of[f] }
 // leaves alone, and those that began before a capture by their addresses.
 func buildConnections(p *analyze.Pass) *Connections {
 	c := &Connections{of: map[*fact.Flow]*Connection{}}
-	var flows []*fact.Flow // whose SYN was captured
-	var starts []uint64    // the number that each began with, and its index
+	n := p.Facts.Count("flow")
+	flows := make([]*fact.Flow, 0, n) // whose SYN was captured
+	starts := make([]uint64, 0, n)    // the number that each began with, and its index
 	captures := map[fact.ID]bool{}
 	for f := range fact.All[fact.Flow](p.Facts) {
 		if f.Proto() != "tcp" {

@@ -22,24 +22,11 @@ func (x *Index) deaths() {
 		if len(cases) == 0 {
 			continue
 		}
-		ends := make([]time.Time, 0, len(cases))
-		for _, c := range cases {
-			ends = append(ends, first(c.Flow.ToClient.FINTime(), c.At()))
-		}
-		for _, f := range s.Flows {
-			if f.Closer() == "server" && !f.ToClient.FINTime().IsZero() && (len(f.Resets()) == 0 || !x.byFlow[f].mayDie()) {
-				ends = append(ends, f.ToClient.FINTime())
-			}
-		}
-		slices.SortFunc(ends, time.Time.Compare)
-		last := ends[len(ends)-1]
-		at := last
-		for i := len(ends) - 1; i >= 0 && last.Sub(ends[i]) <= deathWindow; i-- {
-			at = ends[i]
-		}
+		ends := x.lastEnds(s, cases)
+		at, last := slices.MinFunc(ends, time.Time.Compare), slices.MaxFunc(ends, time.Time.Compare)
 		switch refused, tried := x.after(s, last); {
 		case refused:
-		case tried || !x.vanished(s, ends, len(cases)):
+		case tried || !x.vanished(s, ends, last, len(cases)):
 			continue
 		}
 		for _, c := range cases {
@@ -48,6 +35,35 @@ func (x *Index) deaths() {
 			}
 		}
 	}
+}
+
+// lastEnds is when connections of a server ended in its last moment: those of the
+// cases, and those that it closed in order.
+func (x *Index) lastEnds(s *Server, cases []*Case) []time.Time {
+	var ends []time.Time
+	var last time.Time
+	early := func(t time.Time) bool { return last.Sub(t) > deathWindow }
+	add := func(t time.Time) {
+		if early(t) {
+			return
+		}
+		if t.After(last) {
+			last = t
+		}
+		if len(ends) == cap(ends) {
+			ends = slices.DeleteFunc(ends, early)
+		}
+		ends = append(ends, t)
+	}
+	for _, c := range cases {
+		add(first(c.Flow.ToClient.FINTime(), c.At()))
+	}
+	for _, f := range s.Flows {
+		if f.Closer() == "server" && !f.ToClient.FINTime().IsZero() && (len(f.Resets()) == 0 || !x.byFlow[f].mayDie()) {
+			add(f.ToClient.FINTime())
+		}
+	}
+	return slices.DeleteFunc(ends, early)
 }
 
 // mayDie reports whether a case can be one of a dying process.
@@ -84,11 +100,12 @@ func (x *Index) after(s *Server, at time.Time) (refused, tried bool) {
 // vanished is the judgement when nobody tried again: several connections end in
 // one instant, as only the end of a process does, and not as others had ended all
 // along; and no table shows that somebody listens.
-func (x *Index) vanished(s *Server, ends []time.Time, abnormal int) bool {
-	last := ends[len(ends)-1]
+func (x *Index) vanished(s *Server, ends []time.Time, last time.Time, abnormal int) bool {
 	n := 0
-	for n < len(ends) && last.Sub(ends[len(ends)-1-n]) <= deathInstant {
-		n++
+	for _, t := range ends {
+		if last.Sub(t) <= deathInstant {
+			n++
+		}
 	}
 	if n < deathFlows || n*2 <= abnormal {
 		return false

@@ -137,6 +137,7 @@ func (x *Index) collect(p *analyze.Pass) {
 		moved.First, moved.Last = c.First.Add(skew), c.Last.Add(skew)
 		x.captures[c.At.Artifact] = &moved
 	}
+	x.Flows = make([]*fact.Flow, 0, p.Facts.Count("flow"))
 	for f := range fact.All[fact.Flow](p.Facts) {
 		if f.Proto() != "tcp" {
 			continue
