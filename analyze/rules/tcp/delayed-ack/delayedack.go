@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -25,6 +26,7 @@ func Rule() *analyze.Rule {
 		Thresholds: []analyze.Threshold{
 			{Name: "stalls", Default: 5, Unit: "stalls", Doc: "waits for a delayed ACK on one connection"},
 			{Name: "many", Default: 50, Unit: "stalls", Doc: "waits to one service from which it slows the service down"},
+			{Name: "share", Default: 0.25, Unit: "share", Doc: "share of a connection's time that such waits take from which they are what the service is slow by"},
 		},
 		Run: run,
 	}
@@ -61,6 +63,10 @@ func report(p *analyze.Pass, s *wire.Server, flows []*fact.Flow, stalls int) {
 	if float64(stalls) >= p.Threshold("many") {
 		f.Severity = analyze.Medium
 	}
+	if share := waiting(flows); float64(stalls) >= p.Threshold("many") && share >= p.Threshold("share") {
+		f.Severity = analyze.High
+		f.Detail += fmt.Sprintf("\n\nAt 40 ms each, the waits take %.0f %% of the time of these connections.", 100*share)
+	}
 	p.Note("%s: %d waits on %d connections", s.Addr, stalls, len(flows))
 	for i, fl := range flows {
 		if fl.Last().After(f.To) {
@@ -71,6 +77,22 @@ func report(p *analyze.Pass, s *wire.Server, flows []*fact.Flow, stalls int) {
 		}
 	}
 	p.Report(f)
+}
+
+// delay is the shortest time for which Linux delays an ACK.
+const delay = 40 * time.Millisecond
+
+// waiting is the share of the connections' time that goes into the waits.
+func waiting(flows []*fact.Flow) float64 {
+	var waits, all time.Duration
+	for _, f := range flows {
+		waits += time.Duration(f.Delayed()) * delay
+		all += f.Last().Sub(f.First())
+	}
+	if all <= 0 {
+		return 0
+	}
+	return min(1, waits.Seconds()/all.Seconds())
 }
 
 func cite(f *fact.Flow) analyze.Evidence {
