@@ -57,10 +57,10 @@ const nearby = time.Second
 const farthest = time.Minute
 
 // NetworkErrno reports whether an errno is how a program sees a broken or refused
-// connection.
+// connection, or a host that it cannot reach.
 func NetworkErrno(errno string) bool {
 	switch errno {
-	case "ECONNRESET", "EPIPE", "ECONNREFUSED", "ECONNABORTED", "ETIMEDOUT", "ESHUTDOWN", "ENOTCONN":
+	case "ECONNRESET", "EPIPE", "ECONNREFUSED", "ECONNABORTED", "ETIMEDOUT", "ESHUTDOWN", "ENOTCONN", "EHOSTUNREACH", "EHOSTDOWN":
 		return true
 	}
 	return false

@@ -27,7 +27,7 @@ func (x *Index) rejections(p *analyze.Pass) {
 	}
 	clocks := join.ClocksOf(p)
 	for e := range fact.All[fact.ICMPError](p.Facts) {
-		if !rejection(e) {
+		if !Rejection(e) {
 			continue
 		}
 		src, _ := join.ParseAddrPort(e.Src)
@@ -43,9 +43,9 @@ func (x *Index) rejections(p *analyze.Pass) {
 	}
 }
 
-// rejection reports whether an ICMP error is a firewall's or a host's no to a
+// Rejection reports whether an ICMP error is a firewall's or a host's no to a
 // connection, rather than a missing route or a packet that is too big.
-func rejection(e *fact.ICMPError) bool {
+func Rejection(e *fact.ICMPError) bool {
 	v6 := false
 	if ap, ok := join.ParseAddrPort(e.Src); ok {
 		v6 = ap.Addr().Is6()

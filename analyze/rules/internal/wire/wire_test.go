@@ -56,7 +56,7 @@ func TestRejection(t *testing.T) {
 		{Src: "10.0.0.1:4000", Type: 3, Code: 13},
 		{Src: "[fd00::1]:4000", Type: 1, Code: 1},
 	} {
-		assert.True(t, rejection(&e), e)
+		assert.True(t, Rejection(&e), e)
 	}
 	for _, e := range []fact.ICMPError{
 		{Src: "10.0.0.1:4000", Type: 3, Code: 1},
@@ -65,7 +65,7 @@ func TestRejection(t *testing.T) {
 		{Src: "[fd00::1]:4000", Type: 2, Code: 0},
 		{Src: "[fd00::1]:4000", Type: 1, Code: 3},
 	} {
-		assert.False(t, rejection(&e), e)
+		assert.False(t, Rejection(&e), e)
 	}
 }
 

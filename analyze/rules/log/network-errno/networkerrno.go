@@ -24,7 +24,7 @@ func Rule() *analyze.Rule {
 		ID: "log/network-errno", Title: "network error in a log", Doc: doc, Severity: analyze.Medium,
 		After: tcpRules(),
 		Needs: []fact.Kind{"log_event"},
-		Wants: []fact.Kind{"flow"},
+		Wants: []fact.Kind{"flow", "icmp_error"},
 		Thresholds: []analyze.Threshold{
 			{Name: "lines", Default: 3, Unit: "lines", Doc: "unexplained lines of one log that are worth a finding at medium"},
 		},
@@ -261,6 +261,8 @@ func means(errno string) string {
 		return "ETIMEDOUT means that packets were repeated until the kernel gave up: nobody said no, nobody answered."
 	case "ECONNABORTED":
 		return "ECONNABORTED means that the connection ended before or while it was accepted."
+	case "EHOSTUNREACH", "EHOSTDOWN":
+		return errno + " means that nobody on the last stretch answers for the address (ARP, neighbour discovery), or that a router or firewall said so: no packet reached a program."
 	}
 	return ""
 }
@@ -317,8 +319,12 @@ func unexplained(p *analyze.Pass, c *complaint, f *analyze.Finding, n string) {
 		f.Fix = "Act on the cause, not on this log: the writer only reports it."
 		return
 	}
-	if c.errno == "ECONNREFUSED" {
+	switch c.errno {
+	case "ECONNREFUSED":
 		nobodyListens(p, c, f, n)
+		rejected(p, c, f, n)
+	case "EHOSTUNREACH", "EHOSTDOWN":
+		unreachable(p, c, f, n)
 	}
 }
 
