@@ -88,7 +88,7 @@ func logKeys(e *fact.LogEvent, own func(fact.Ref, string, ...any) string) []stri
 func flowEvents(f *fact.Flow, add func(fact.Ref, fact.Time, []string), own func(fact.Ref, string, ...any) string) {
 	at := func(t time.Time) fact.Time { return fact.Time{T: t, Basis: fact.Epoch} }
 	var name []string
-	if f.Client().Port() >= ephemeralPort {
+	if f.Client().Port() >= EphemeralFrom {
 		name = []string{"connection of " + f.Client().String()}
 		add(f.Ref(), at(f.First()), name)
 	}
@@ -108,8 +108,5 @@ func flowEvents(f *fact.Flow, add func(fact.Ref, fact.Time, []string), own func(
 // names one connection and not a service.
 func ephemeral(addr string) bool {
 	ap, ok := ParseAddrPort(addr)
-	return ok && ap.Port() >= ephemeralPort
+	return ok && ap.Port() >= EphemeralFrom
 }
-
-// ephemeralPort is the first port that Linux gives to clients.
-const ephemeralPort = 32768

@@ -254,7 +254,7 @@ func connectionKeys(e *fact.LogEvent) []string {
 
 // flowMoments are the beginning and the end of a connection on the wire.
 func flowMoments(f *fact.Flow, add func(fact.Ref, fact.Time, []string)) {
-	if f.Proto() != "tcp" || f.Client().Port() < ephemeralPort || f.Server().Addr().IsLoopback() {
+	if f.Proto() != "tcp" || f.Client().Port() < EphemeralFrom || f.Server().Addr().IsLoopback() {
 		return
 	}
 	at := func(t time.Time) fact.Time { return fact.Time{T: t, Basis: fact.Epoch} }

@@ -137,10 +137,11 @@ func (s *Sockets) ClientSide(k *Socket) bool {
 	if _, ok := s.CompleteListeners(k.Host); ok {
 		// Every listener is known and its port is not among them. A service whose
 		// listener is gone still has a port below the ephemeral range.
-		return !(k.Local.Port() < ephemeralFrom && k.Remote.Port() >= ephemeralFrom)
+		return !(k.Local.Port() < EphemeralFrom && k.Remote.Port() >= EphemeralFrom)
 	}
 	return k.Remote.Port() < k.Local.Port()
 }
 
-// ephemeralFrom is the usual start of Linux's ephemeral range.
-const ephemeralFrom = 32768
+// EphemeralFrom is the first port that Linux gives to clients by default. An address
+// with a port from there on names one connection and not a service.
+const EphemeralFrom = 32768

@@ -84,6 +84,10 @@ func (n loops) cause() string {
 	return "response bodies are not closed, or each request has a client of its own"
 }
 
+// agreeing is how many sockets a read loop should have in a table that agrees: tables
+// and dumps are not taken at one moment.
+const agreeing = 0.9
+
 func report(p *analyze.Pass, d *waits.Dump, c *waits.Crowd, n loops) {
 	reads, writes := n.reads, n.writes
 	f := d.Finding("HTTP client connections", c)
@@ -93,7 +97,7 @@ func report(p *analyze.Pass, d *waits.Dump, c *waits.Crowd, n loops) {
 	if d.Host != "" || d.Owner.Process != nil {
 		if n := connections(p, d); n > 0 {
 			f.Detail += fmt.Sprintf(" The socket table has %d connections of the process.", n)
-			if float64(n) < 0.9*float64(reads) {
+			if float64(n) < agreeing*float64(reads) {
 				f.Confidence = analyze.Possible
 			}
 		}

@@ -136,7 +136,7 @@ var named = regexp.MustCompile(`\b[A-Za-z][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)*:[0-9
 // peerOf is the peer that a line names, "" if none.
 func peerOf(e *fact.LogEvent) string {
 	for _, a := range e.Addresses {
-		if ap, ok := join.ParseAddrPort(a); ok && ap.Port() < 32768 {
+		if ap, ok := join.ParseAddrPort(a); ok && ap.Port() < join.EphemeralFrom {
 			return ap.String()
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/culprit-dev/culprit/analyze"
 	"github.com/culprit-dev/culprit/analyze/fact"
@@ -37,6 +36,10 @@ func share(f *fact.Flow, l *fact.Limited) float64 {
 	return l.Total.Seconds() / max(f.Last().Sub(f.First()).Seconds(), l.Total.Seconds())
 }
 
+// mostly is the part of a connection for which its sender had to wait before a slow
+// reader is more than a hint.
+const mostly = 0.5
+
 // reportSlow is about a receiver that never closed its window for long, but reads
 // more slowly than it is sent to. Whether that is too slow is not for the packets to
 // say: it is a note, unless the sender waited most of the time.
@@ -58,7 +61,7 @@ func reportSlow(p *analyze.Pass, r *receiver) {
 	}
 	p.Note("%s: its window was full on %d connections, for %v at most, which is %.0f %% of the connection", f.Subject, len(r.slow), wire.Round(worst.l.Total), part*100)
 	client := !slices.ContainsFunc(r.slow, func(w wait) bool { return w.l.By != "client" })
-	if !client && part >= 0.5 && worst.l.Total >= 5*time.Second {
+	if !client && part >= mostly && worst.l.Total >= brief {
 		f.Severity = analyze.Medium
 	}
 	sockets := make([]*join.Socket, len(r.slow))
