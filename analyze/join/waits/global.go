@@ -71,7 +71,7 @@ func (l *Lock) inPackage(s *Stack, frame int) (sign HolderSign, ok bool) {
 		if f.Line > line && l.Addr != 0 && l.Addr < imageEnd {
 			return HoldsByLine, true
 		}
-		return HoldsByType, f.Line > line
+		return HoldsByType, f.Line >= line // on one line with the lock it is behind it
 	}
 	return HoldsByType, plain(f.Func) && s.Kind.Lock() && frame > s.Site && f.Func != "main.main"
 }

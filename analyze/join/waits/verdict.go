@@ -45,6 +45,9 @@ func (l *Lock) judge() Verdict {
 	live := HolderSign(0)
 	for _, h := range l.Live {
 		live = max(live, h.Sign)
+		if h.Stack.takesLock() {
+			live = HoldsByLine // the lock goes round
+		}
 	}
 	if r := l.Recursion; r != nil && (r.Sign > best || r.Sign == best && r.Writer != nil) {
 		switch {
@@ -65,6 +68,12 @@ func (l *Lock) judge() Verdict {
 		return LockBusy // a lock inside the standard library, for a moment
 	}
 	return LockLeaked
+}
+
+// takesLock reports whether a goroutine that can run is inside of Lock: it was woken
+// because the lock is free, or has only now come to it.
+func (s *Stack) takesLock() bool {
+	return s.Kind == Running && (s.sync.lockSlow >= 0 || s.sync.sema >= 0)
 }
 
 // pileUp is how many goroutines behind a holder in network IO are no ordinary
