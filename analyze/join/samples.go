@@ -115,14 +115,19 @@ func stages(a, b string) (x, y int, ok bool) {
 	return x, y, xok && yok
 }
 
-// onlyExtra finds the one stage word that long has and short lacks.
+// onlyExtra finds the one stage word or sample number that long has and short lacks:
+// ps_after.txt beside ps.txt, gdb_812_2.txt beside gdb_812.txt.
 func onlyExtra(long, short []string) (int, bool) {
 	if len(long) != len(short)+1 {
 		return 0, false
 	}
 	for i, w := range long {
 		rest := strings.Join(long[:i], " ") + "|" + strings.Join(long[i+1:], " ")
-		if place, ok := stageWords[w]; ok && rest == strings.Join(short[:i], " ")+"|"+strings.Join(short[i:], " ") {
+		place, ok := stageWords[w]
+		if n, isNumber := sampleNumber(w); !ok && isNumber && i > 0 && n > 1 && n < 10 {
+			place, ok = n, true
+		}
+		if ok && rest == strings.Join(short[:i], " ")+"|"+strings.Join(short[i:], " ") {
 			return place, true
 		}
 	}

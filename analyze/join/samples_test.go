@@ -16,6 +16,7 @@ func TestSampleOrder(t *testing.T) {
 		{"ss_2.txt", "ss_10.txt"},
 		{"ps.txt", "ps-after.txt"},
 		{"before/ps.txt", "after/ps.txt"},
+		{"gdb_812.txt", "gdb_812_2.txt"}, // the second sample
 	} {
 		require.Negative(t, s.Compare(pair[0], pair[1]), pair)
 		require.Positive(t, s.Compare(pair[1], pair[0]), pair)

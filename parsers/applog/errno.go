@@ -50,7 +50,9 @@ var phrases = map[string][]phrase{
 	"address":   {{" already in use", "EADDRINUSE", 0}, {" in use", "EADDRINUSE", 0}, {" not available", "EADDRNOTAVAIL", 0}},
 	"port":      {{" already in use", "EADDRINUSE", 0}, {" is already in use", "EADDRINUSE", 0}, {" is already allocated", "EADDRINUSE", 0}},
 	"cannot":    {{" assign requested address", "EADDRNOTAVAIL", 0}, {" allocate memory", "ENOMEM", hasOOM}},
-	"can":       {{"'t assign requested address", "EADDRNOTAVAIL", 0}},
+	"can":       {{"'t assign requested address", "EADDRNOTAVAIL", 0}, {"'t start new thread", "EAGAIN", 0}},
+	"unable":    {{" to create native thread", "EAGAIN", 0}, {" to create new native thread", "EAGAIN", 0}},
+	"failed":    {{" to start the native thread", "EAGAIN", hasError}, {" to create new os thread", "EAGAIN", hasError}, {" to start thread", "EAGAIN", hasError}},
 	"requested": {{" address is not valid", "EADDRNOTAVAIL", 0}},
 	"too":       {{" many open files in system", "ENFILE", 0}, {" many open files", "EMFILE", 0}},
 	"no": {

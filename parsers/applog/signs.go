@@ -100,6 +100,9 @@ func (r *reader) read(msg []byte, l level) *marks {
 	if han {
 		r.han(msg)
 	}
+	if m.errno == "" {
+		m.abroad(msg)
+	}
 	m.settle(r.low, l)
 	return m
 }

@@ -25,7 +25,7 @@ func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: "log/resource-errno", Title: "resource error in a log", Doc: doc, Severity: analyze.Medium,
 		Needs: []fact.Kind{"log_event"},
-		Wants: []fact.Kind{"dns_failure", "kernel_event", "limit", "process"},
+		Wants: []fact.Kind{"dns_failure", "kernel_event", "limit", "process", "counter"},
 		Thresholds: []analyze.Threshold{
 			{Name: "failing", Default: 3, Unit: "lines", Doc: "lines about a full disk, a used-up quota or a refused fork that make a service fail"},
 			{Name: "lookups", Default: 3, Unit: "lines", Doc: "failed name lookups of one log that are worth a finding at medium"},
@@ -193,13 +193,41 @@ func witness(p *analyze.Pass, t *trouble, host, event string) (ev []analyze.Evid
 		}
 	}
 	limit := map[string]string{"EAGAIN": "Max processes", "ENOMEM": "Max address space"}[t.errno]
+	writer, _ := join.OpenersOf(p).Writer(t.log)
 	for l := range fact.All[fact.Limit](p.Facts) {
-		mine := slices.ContainsFunc(t.events, func(e *fact.LogEvent) bool { return e.PID.Known && int(e.PID.V) == l.PID })
+		mine := writer.Process != nil && writer.Process.PID == l.PID || slices.ContainsFunc(t.events, func(e *fact.LogEvent) bool { return e.PID.Known && int(e.PID.V) == l.PID })
 		if mine && l.Name == limit && l.Soft.Known && h.Of(l.At) == host {
 			ev = append(ev, analyze.Cite(l.At, "%s of pid %d: %d", l.Name, l.PID, l.Soft.V))
 		}
 	}
+	if t.errno == "EAGAIN" {
+		ev = append(ev, taskLimit(p, host)...)
+	}
 	return ev
+}
+
+// taskLimit is a cgroup whose number of tasks has reached its limit.
+func taskLimit(p *analyze.Pass, host string) []analyze.Evidence {
+	h := join.HostsOf(p)
+	var most, now *fact.Counter
+	for c := range fact.All[fact.Counter](p.Facts) {
+		if c.Source != "cgroup" || h.Of(c.At) != host {
+			continue
+		}
+		switch c.Name {
+		case "pids.max":
+			most = c
+		case "pids.current":
+			now = c
+		}
+	}
+	if most == nil || now == nil || most.Value <= 0 || now.Value < most.Value {
+		return nil
+	}
+	return []analyze.Evidence{
+		analyze.Cite(now.At, "the cgroup has %d tasks, threads included", now.Value),
+		analyze.Cite(most.At, "its limit is %d (pids.max)", most.Value),
+	}
 }
 
 func orNone(rcode string) string {

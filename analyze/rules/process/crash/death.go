@@ -166,6 +166,8 @@ func (b *collector) fromLog(events []*fact.LogEvent) {
 // endOf is the kind of end that a line states by itself, nil if it states none.
 func endOf(e *fact.LogEvent) *kind {
 	switch {
+	case e.Errno == "EAGAIN" && strings.Contains(e.Text, "native thread"):
+		return nil // Java calls a refused thread an OutOfMemoryError; its heap is whole
 	case heapEnd.MatchString(e.Text) && (slices.Contains(e.Signs, fact.SignError) || slices.Contains(e.Signs, fact.SignOOM) || e.Level == "fatal"):
 		return &outOfMemory
 	case slices.Contains(e.Signs, fact.SignStop) && faultEnd.MatchString(e.Text):
