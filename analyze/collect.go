@@ -11,6 +11,7 @@ var howTo = map[fact.Kind]struct{ words, command string }{
 	"process_table":   {"process table", "ps axjf > ps_axjf.txt"},
 	"open_file":       {"list of open files", "lsof -nP -p PID > lsof_PID.txt"},
 	"limit":           {"process limits", "cat /proc/PID/limits > limits_PID.txt"},
+	"filesystem":      {"use of file systems", "(df -h; df -i) > df.txt"},
 	"flow":            {"packet capture", "tcpdump -i any -s 200 -w tcp.pcap 'tcp port PORT'"},
 	"capture":         {"packet capture", "tcpdump -i any -s 200 -w tcp.pcap 'tcp port PORT'"},
 	"icmp_error":      {"ICMP error in a packet capture", "tcpdump -i any -s 200 -w tcp.pcap 'icmp or icmp6 or tcp port PORT'"},

@@ -9,6 +9,7 @@ import (
 	auditd "github.com/culprit-dev/culprit/parsers/auditd"
 	containers "github.com/culprit-dev/culprit/parsers/containers"
 	curl "github.com/culprit-dev/culprit/parsers/curl"
+	df "github.com/culprit-dev/culprit/parsers/df"
 	gdb "github.com/culprit-dev/culprit/parsers/gdb"
 	goroutine "github.com/culprit-dev/culprit/parsers/goroutine"
 	history "github.com/culprit-dev/culprit/parsers/history"
@@ -38,6 +39,7 @@ func All() []*analyze.Parser {
 		auditd.Parser(),
 		containers.Parser(),
 		curl.Parser(),
+		df.Parser(),
 		gdb.Parser(),
 		goroutine.Parser(),
 		history.Parser(),

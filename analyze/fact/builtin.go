@@ -6,7 +6,7 @@ package fact
 func Builtin() []Fact {
 	return []Fact{
 		Account{}, AuditEvent{}, AuditStatus{}, AuditTrail{}, Baseline{}, Capture{}, ClusterEvent{}, CommandRun{}, Container{}, Counter{}, DNSFailure{}, Deviation{}, Dump{},
-		Expected{}, Flow{}, Goroutine{}, GoroutineGroup{}, HostInfo{}, ICMPError{}, KernelEvent{}, Limit{},
+		Expected{}, Filesystem{}, Flow{}, Goroutine{}, GoroutineGroup{}, HostInfo{}, ICMPError{}, KernelEvent{}, Limit{},
 		Log{}, LogEvent{}, LogShape{}, Metric{}, OpenFile{}, Process{}, ProcessTable{}, Profile{},
 		ProfileSite{}, Socket{}, SocketTable{}, SourceCall{}, Thread{}, Trace{},
 	}

@@ -65,7 +65,7 @@
 //	tcpdump -i any -s 200 -w tcp.pcap 'tcp port PORT'
 //	gdb -p PID -batch -ex 'thread apply all bt'; timeout 10 strace -f -tt -T -y -p PID
 //	auditctl -a always,exit -F arch=b64 -S kill,tkill,tgkill,pidfd_send_signal
-//	dmesg -T; the services' own logs
+//	dmesg -T; df -h; df -i; the services' own logs
 //	kubectl describe pods -A; kubectl get events -A; docker inspect CONTAINER
 //
 // The report says, for each rule that could not judge, which command would have

@@ -25,7 +25,7 @@ func Rule() *analyze.Rule {
 	return &analyze.Rule{
 		ID: "log/resource-errno", Title: "resource error in a log", Doc: doc, Severity: analyze.Medium,
 		Needs: []fact.Kind{"log_event"},
-		Wants: []fact.Kind{"dns_failure", "kernel_event", "limit", "process", "counter"},
+		Wants: []fact.Kind{"dns_failure", "kernel_event", "limit", "process", "counter", "filesystem"},
 		Thresholds: []analyze.Threshold{
 			{Name: "failing", Default: 3, Unit: "lines", Doc: "lines about a full disk, a used-up quota or a refused fork that make a service fail"},
 			{Name: "lookups", Default: 3, Unit: "lines", Doc: "failed name lookups of one log that are worth a finding at medium"},
@@ -200,8 +200,26 @@ func witness(p *analyze.Pass, t *trouble, host, event string) (ev []analyze.Evid
 			ev = append(ev, analyze.Cite(l.At, "%s of pid %d: %d", l.Name, l.PID, l.Soft.V))
 		}
 	}
+	if t.errno == "ENOSPC" {
+		ev = append(ev, full(p, t, host)...)
+	}
 	if t.errno == "EAGAIN" {
 		ev = append(ev, taskLimit(p, host)...)
+	}
+	return ev
+}
+
+// full are file systems without a free block or inode. Where the lines name a file
+// below one of them, it is that one.
+func full(p *analyze.Pass, t *trouble, host string) (ev []analyze.Evidence) {
+	for i, fs := range join.FullFilesystems(p, host) {
+		cite := join.CiteFull(fs)
+		if fs.Mount != "/" && slices.ContainsFunc(t.events, func(e *fact.LogEvent) bool { return strings.Contains(e.Text, fs.Mount+"/") }) {
+			return []analyze.Evidence{cite}
+		}
+		if i < 3 {
+			ev = append(ev, cite)
+		}
 	}
 	return ev
 }

@@ -34,7 +34,7 @@ func Rule() *analyze.Rule {
 		ID: ID, Title: "crash", Doc: doc, Severity: analyze.High,
 		After: append([]string{networkErrno}, tellers...),
 		AnyOf: []fact.Kind{"kernel_event", "log_event"},
-		Wants: []fact.Kind{"log", "process", "audit_event", "host_info"},
+		Wants: []fact.Kind{"log", "process", "audit_event", "host_info", "filesystem"},
 		Thresholds: []analyze.Threshold{
 			{Name: "again", Default: 2, Unit: "ends", Doc: "ends by one uncaught error that make a service fail, where nothing shows who missed it"},
 			{Name: "missed", Default: 60, Unit: "seconds", Doc: "how long after the end refused or reset connections count as its effect"},
@@ -113,6 +113,7 @@ func report(p *analyze.Pass, d *death) {
 			ev = append(ev, join.CiteLog(c, l, "%s", short(l.Text)))
 		}
 	}
+	ev = append(ev, d.fullDisk(p)...)
 	f.Evidence = append(ev, f.Evidence...)
 	n := max(len(d.kernel), d.ends)
 	if said := d.said(); said != "" {
@@ -123,6 +124,9 @@ func report(p *analyze.Pass, d *death) {
 	}
 	f.From, f.To = d.from, d.to
 	detail := []string{d.kind.means}
+	if full := d.fullDisk(p); full != nil {
+		detail = append(detail, "A file system has no space left ("+full[0].Note+"): then a write to a mapped file of it ends with SIGBUS, and not with an error that the program could handle.")
+	}
 	effects := d.missed(p)
 	if len(d.kernel) > 0 || d.kind == &outOfMemory {
 		f.Confidence = analyze.Confirmed
@@ -145,6 +149,21 @@ func report(p *analyze.Pass, d *death) {
 	for _, e := range effects {
 		p.Explains(p.IDOf(f.Subject), e.ID)
 	}
+}
+
+// fullDisk are file systems without space, which explain a SIGBUS: a page of a mapped
+// file then has no block to stand on.
+func (d *death) fullDisk(p *analyze.Pass) (ev []analyze.Evidence) {
+	bus := func(l *fact.LogEvent) bool {
+		return strings.Contains(strings.ToLower(l.Text), "bus error") || strings.Contains(l.Text, "SIGBUS")
+	}
+	if !slices.ContainsFunc(d.lines, bus) {
+		return nil
+	}
+	for _, fs := range join.FullFilesystems(p, d.host) {
+		ev = append(ev, join.CiteFull(fs))
+	}
+	return ev[:min(len(ev), 2)]
 }
 
 // missed are findings about connections of the host that were refused or reset from
