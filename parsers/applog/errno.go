@@ -89,6 +89,8 @@ var phrases = map[string][]phrase{
 	"gave":         {{" up", "", hasTimeout}},
 	"giving":       {{" up", "", hasTimeout}},
 	"given":        {{" up", "", hasTimeout}},
+	"cpu":          {{" time limit exceeded", "", hasError | hasStop}},
+	"file":         {{" size limit exceeded", "", hasError | hasStop}},
 	"core":         {{" dumped", "", hasError | hasStop}},
 	"segmentation": {{" fault", "", hasError | hasStop}},
 	"fatal":        {{" python error", "", hasError | hasStop}},

@@ -34,7 +34,7 @@ func Rule() *analyze.Rule {
 		ID: ID, Title: "crash", Doc: doc, Severity: analyze.High,
 		After: append([]string{networkErrno}, tellers...),
 		AnyOf: []fact.Kind{"kernel_event", "log_event"},
-		Wants: []fact.Kind{"log", "process", "audit_event", "host_info", "filesystem"},
+		Wants: []fact.Kind{"log", "process", "audit_event", "host_info", "filesystem", "limit"},
 		Thresholds: []analyze.Threshold{
 			{Name: "again", Default: 2, Unit: "ends", Doc: "ends by one uncaught error that make a service fail, where nothing shows who missed it"},
 			{Name: "missed", Default: 60, Unit: "seconds", Doc: "how long after the end refused or reset connections count as its effect"},
@@ -113,7 +113,7 @@ func report(p *analyze.Pass, d *death) {
 			ev = append(ev, join.CiteLog(c, l, "%s", short(l.Text)))
 		}
 	}
-	ev = append(ev, d.fullDisk(p)...)
+	ev = append(append(ev, d.fullDisk(p)...), d.limit(p)...)
 	f.Evidence = append(ev, f.Evidence...)
 	n := max(len(d.kernel), d.ends)
 	if said := d.said(); said != "" {
@@ -164,6 +164,17 @@ func (d *death) fullDisk(p *analyze.Pass) (ev []analyze.Evidence) {
 		ev = append(ev, join.CiteFull(fs))
 	}
 	return ev[:min(len(ev), 2)]
+}
+
+// limit is the limit that the kernel ended the program at, where the bundle has it.
+func (d *death) limit(p *analyze.Pass) (ev []analyze.Evidence) {
+	name := map[*kind]string{&cpuLimit: "Max cpu time", &sizeLimit: "Max file size"}[d.kind]
+	for l := range fact.All[fact.Limit](p.Facts) {
+		if name != "" && l.Name == name && l.PID == d.pid && l.Soft.Known && join.HostsOf(p).Of(l.At) == d.host {
+			ev = append(ev, analyze.Cite(l.At, "%s of pid %d: %d", l.Name, l.PID, l.Soft.V))
+		}
+	}
+	return ev
 }
 
 // missed are findings about connections of the host that were refused or reset from

@@ -34,6 +34,20 @@ var (
 		"a heap dump: java -XX:+HeapDumpOnOutOfMemoryError, node --heapsnapshot-near-heap-limit=2",
 		2,
 	}
+	cpuLimit = kind{
+		"was ended by the kernel at the limit of its processor time (SIGXCPU)",
+		"The process used more processor time than its limit allows (ulimit -t, RLIMIT_CPU, LimitCPU), so it computed all the while: a loop without end, or more work than when the limit was chosen. Nobody sent the signal.",
+		"Find what it computes (perf, stacks while it runs); raise the limit only if so much work is right.",
+		"cat /proc/PID/limits; perf record -g -p PID -- sleep 5",
+		1,
+	}
+	sizeLimit = kind{
+		"was ended by the kernel at the limit of a file's size (SIGXFSZ)",
+		"The process wrote to a file that has reached the limit of its size (ulimit -f, RLIMIT_FSIZE). Nobody sent the signal.",
+		"Rotate or split the file, or raise the limit.",
+		"cat /proc/PID/limits; ls -lS DIRECTORY",
+		1,
+	}
 	uncaught = kind{
 		"ended with an error that nothing caught",
 		"The runtime printed the error by itself, past the program's logger, and the log of the program ends there or begins anew.",
@@ -128,9 +142,13 @@ func (b *collector) fromKernel(e *fact.KernelEvent) {
 var (
 	// shellEnd is how a shell tells the end of its child: "x.sh: line 2: 817 Bus
 	// error (core dumped) ./a -b".
-	shellEnd = regexp.MustCompile(`(?:line \d+:\s+)?\b(\d{2,7})\s+(?:Segmentation fault|Bus error|Illegal instruction|Floating point exception|Aborted)\s*(?:\(core dumped\)\s*)?(\S*)`)
+	shellEnd = regexp.MustCompile(`(?:line \d+:\s+)?\b(\d{2,7})\s+(?:Segmentation fault|Bus error|Illegal instruction|Floating point exception|Aborted|CPU time limit exceeded|File size limit exceeded)\s*(?:\(core dumped\)\s*)?(\S*)`)
 	faultEnd = regexp.MustCompile(`(?i)\b(?:segmentation fault|segfault|bus error|illegal instruction|floating point exception|core dumped|dumped core|(?:exit(?:ed)?|terminated|killed|died)\b.*\bSIG(?:SEGV|BUS|ILL|FPE))\b`)
-	heapEnd  = regexp.MustCompile(`(?i)heap out of memory|java\.lang\.OutOfMemoryError|Allowed memory size of \d+ bytes exhausted|^MemoryError\b|std::bad_alloc|runtime: out of memory|NoMemoryError`)
+	// sentEnd is a core dump after a signal that somebody sends to get one.
+	sentEnd = regexp.MustCompile(`(?i)\bSIGQUIT\b|\b3/QUIT\b|\bQuit\s+\(core dumped`)
+	cpuEnd  = regexp.MustCompile(`(?i)\bcpu time limit exceeded|\bSIGXCPU\b|\b24/XCPU\b`)
+	sizeEnd = regexp.MustCompile(`(?i)\bfile size limit exceeded|\bSIGXFSZ\b|\b25/XFSZ\b`)
+	heapEnd = regexp.MustCompile(`(?i)heap out of memory|java\.lang\.OutOfMemoryError|Allowed memory size of \d+ bytes exhausted|^MemoryError\b|std::bad_alloc|runtime: out of memory|NoMemoryError`)
 )
 
 // fromLog reads the ends of one log.
@@ -170,7 +188,13 @@ func endOf(e *fact.LogEvent) *kind {
 		return nil // Java calls a refused thread an OutOfMemoryError; its heap is whole
 	case heapEnd.MatchString(e.Text) && (slices.Contains(e.Signs, fact.SignError) || slices.Contains(e.Signs, fact.SignOOM) || e.Level == "fatal"):
 		return &outOfMemory
-	case slices.Contains(e.Signs, fact.SignStop) && faultEnd.MatchString(e.Text):
+	case !slices.Contains(e.Signs, fact.SignStop) || sentEnd.MatchString(e.Text):
+		return nil
+	case cpuEnd.MatchString(e.Text):
+		return &cpuLimit
+	case sizeEnd.MatchString(e.Text):
+		return &sizeLimit
+	case faultEnd.MatchString(e.Text):
 		return &fault
 	}
 	return nil
