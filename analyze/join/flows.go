@@ -149,7 +149,17 @@ func (f *Flows) end(fl *fact.Flow, l, r netip.AddrPort, server bool) End {
 	if h, ok := f.sockets.HostOf(l.Addr()); ok {
 		host = h
 	}
-	return f.at(host, fl.Proto(), l, r, server)
+	e := f.at(host, fl.Proto(), l, r, server)
+	if e.Link.Sure == analyze.Confirmed && e.Socket != nil && e.Socket.State == fact.StateEstablished && over(fl) {
+		// The table is older than the end of the connection, or its port was used again.
+		e.Link.Sure, e.Link.By = analyze.Likely, e.Link.By+", which is over in the capture"
+	}
+	return e
+}
+
+// over reports whether the capture shows the end of a connection.
+func over(fl *fact.Flow) bool {
+	return len(fl.Resets()) > 0 || fl.ToServer.FIN && fl.ToClient.FIN
 }
 
 // At is who stands behind an address of a host: a listener, or who a log or lsof
