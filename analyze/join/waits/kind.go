@@ -96,8 +96,38 @@ func (s *Stack) findSync() {
 // kind reads the wait from the state, and from the frames where the state does not
 // tell (semacquire before Go 1.20, grouped profiles).
 func (s *Stack) kind() Kind {
-	y := &s.sync
-	state := s.State
+	k := ofState(s.State)
+	if k == Unknown {
+		k = s.ofPrimitive()
+	}
+	if k == Unknown {
+		k = s.ofFrames()
+	}
+	switch {
+	case k == OnSelect && s.writesPipe():
+		return OnPipe
+	case k == OnGC && s.State == "GC sweep wait" && s.Site < 0:
+		return OnRuntime
+	case k != Unknown:
+		return k
+	case s.State == "sync.Mutex.Lock":
+		return OnMutex
+	case s.State == "sync.RWMutex.Lock":
+		return OnWLock
+	case s.State == "sync.RWMutex.RLock":
+		return OnRLock
+	case len(s.App) == 0 && s.Site < 0:
+		return OnRuntime
+	case s.State == "":
+		return Parked
+	}
+	return Unknown
+}
+
+// ofState is the kind that the runtime's word for a goroutine's state tells by
+// itself. A lock's does not: the frames tell more, such as a writer that has the
+// writers' mutex and waits for readers.
+func ofState(state string) Kind {
 	switch state {
 	case "running", "runnable", "preempted", "copystack", "waiting for preemption":
 		return Running
@@ -112,9 +142,6 @@ func (s *Stack) kind() Kind {
 	case "chan send":
 		return OnSend
 	case "select":
-		if s.writesPipe() {
-			return OnPipe
-		}
 		return OnSelect
 	case "chan receive (nil chan)", "chan send (nil chan)":
 		return OnNilChan
@@ -127,16 +154,16 @@ func (s *Stack) kind() Kind {
 	case "finalizer wait", "cleanup wait", "force gc (idle)", "GC scavenge wait", "GC worker (idle)", "GOMAXPROCS updater (idle)",
 		"trace reader (blocked)", "idle", "dead", "timer goroutine (idle)":
 		return OnRuntime
-	case "GC sweep wait":
-		if s.Site < 0 {
-			return OnRuntime
-		}
-		return OnGC
-	case "GC assist marking", "GC assist wait", "GC worker (active)", "garbage collection", "garbage collection scan",
+	case "GC sweep wait", "GC assist marking", "GC assist wait", "GC worker (active)", "garbage collection", "garbage collection scan",
 		"wait for GC cycle", "GC mark termination", "GC weak to strong wait":
 		return OnGC
 	}
-	switch {
+	return Unknown
+}
+
+// ofPrimitive is the kind that the frames of package sync above the site tell.
+func (s *Stack) ofPrimitive() Kind {
+	switch y := &s.sync; {
 	case y.lockSlow >= 0, y.mutexLock >= 0 && y.group < 0:
 		return OnMutex
 	case y.rwLock >= 0:
@@ -148,6 +175,11 @@ func (s *Stack) kind() Kind {
 	case y.cond >= 0:
 		return OnCond
 	}
+	return Unknown
+}
+
+// ofFrames is the kind that the first frame tells which only one wait has.
+func (s *Stack) ofFrames() Kind {
 	for _, f := range s.Frames {
 		switch f.Func {
 		case "internal/poll.runtime_Semacquire":
@@ -157,9 +189,6 @@ func (s *Stack) kind() Kind {
 		case "runtime.chanrecv", "runtime.chanrecv1", "runtime.chanrecv2":
 			return OnRecv
 		case "runtime.selectgo":
-			if s.writesPipe() {
-				return OnPipe
-			}
 			return OnSelect
 		case "internal/poll.runtime_pollWait", "runtime.netpollblock", "net.runtime_pollWait":
 			return OnIO
@@ -170,18 +199,6 @@ func (s *Stack) kind() Kind {
 		case "syscall.Syscall", "syscall.Syscall6", "syscall.RawSyscall", "os/signal.signal_recv", "runtime.notetsleepg", "runtime.cgocall":
 			return InSyscall
 		}
-	}
-	switch {
-	case state == "sync.Mutex.Lock":
-		return OnMutex
-	case state == "sync.RWMutex.Lock":
-		return OnWLock
-	case state == "sync.RWMutex.RLock":
-		return OnRLock
-	case len(s.App) == 0 && s.Site < 0:
-		return OnRuntime
-	case state == "":
-		return Parked
 	}
 	return Unknown
 }
