@@ -24,13 +24,32 @@ func (l *Lock) HeldForWriting() bool {
 	return l.RW && l.pendingWriter() == nil && l.Trust > LockByType
 }
 
-// settleHolders keeps the candidates with the best sign. Of a lock that only one
-// can hold, several goroutines with one and the same stack are no candidates: at
-// most one could be right, so the stack says nothing.
+// settleHolders keeps the candidates with the best sign, and without any makes the
+// first guess that finds one.
 func (l *Lock) settleHolders() {
 	if l.Recursion != nil && l.Recursion.Copied {
 		return // a lock that nobody else can know
 	}
+	l.bestSign()
+	for _, guess := range []func() []Holder{l.slowCalls, l.atMercy, l.dozing, l.restingLoops} {
+		if len(l.Holders) == 0 {
+			l.Holders = guess()
+		}
+	}
+	// A Cond.Wait gives its lock back while it waits: the last to suspect.
+	slices.SortStableFunc(l.Holders, func(a, b Holder) int {
+		return cmp.Or(cmp.Compare(a.far, b.far), cmp.Compare(a.patience(), b.patience()))
+	})
+	if len(l.Holders) > 0 {
+		nearest := l.Holders[0].far
+		l.Holders = slices.DeleteFunc(l.Holders, func(h Holder) bool { return h.far > nearest })
+	}
+}
+
+// bestSign takes the candidates with the best sign. Of a lock that only one can
+// hold, several goroutines with one and the same stack are no candidates: at most
+// one could be right, so the stack says nothing.
+func (l *Lock) bestSign() {
 	exclusive := !l.RW || l.Writers() == 0
 	for sign := HoldsByLine; sign >= HoldsByType && len(l.Holders) == 0; sign-- {
 		count := map[*Stack]int64{}
@@ -49,55 +68,61 @@ func (l *Lock) settleHolders() {
 			}
 		}
 	}
-	if len(l.Holders) == 0 && (l.Lasting() || l.Count() >= pileUp) {
-		// Nobody waits a minute for ordinary work, and a crowd does not gather behind
-		// it: a call under the lock that is slow. Without minutes only a wait for the
-		// network counts, because a dump of hot code shows crowds too.
-		for _, h := range l.Live {
-			// The only one that works in the function where the others wait is behind
-			// its lock, also where the receiver is not printed.
-			alone := len(l.Live) == 1 && h.Stack.Frames[h.Frame].Func == l.Waiters[0].Stack.Frames[max(l.Waiters[0].Stack.Site, 0)].Func
-			if (h.Sign >= HoldsByPointer || alone) && h.Stack.Kind != Running && (l.Lasting() || h.Stack.Kind == OnIO) {
-				l.Holders = append(l.Holders, h)
-			}
-		}
+}
+
+// slowCalls are working goroutines that hold the lock over a call that is slow:
+// nobody waits a minute for ordinary work, and a crowd does not gather behind it.
+// Without minutes only a wait for the network counts, because a dump of hot code
+// shows crowds too.
+func (l *Lock) slowCalls() []Holder {
+	if !l.Lasting() && l.Count() < pileUp {
+		return nil
 	}
-	if len(l.Holders) == 0 {
-		for _, h := range l.Live {
-			if h.Sign >= HoldsByPointer && h.Stack.AtMercy() != "" {
-				l.Holders = append(l.Holders, h)
-			}
-		}
-	}
-	if len(l.Holders) == 0 && l.Recursion == nil && len(l.Live) == 0 {
-		// Nobody else is in sight. A loop that takes the lock each time it wakes would
-		// soon wait for it, too; one that sleeps a little and does not has it.
-		for _, h := range l.Unlikely {
-			if h.Sign >= HoldsByPointer && h.dozes() {
-				l.Holders = append(l.Holders, h)
-			}
-		}
-	}
-	if r := l.Recursion; r != nil && len(l.Holders) == 0 && r.entry() {
-		// Its caller is where a goroutine begins, and may well only call through; a loop
-		// that rests with the lock is the better guess then.
-		for _, h := range l.Unlikely {
-			if h.Sign >= HoldsByPointer && h.Stack.Kind == OnSelect {
-				l.Holders = append(l.Holders, h)
-			}
-		}
-		if len(l.Holders) > 0 {
-			l.Recursion = nil
-		}
-	}
-	// A Cond.Wait gives its lock back while it waits: the last to suspect.
-	slices.SortStableFunc(l.Holders, func(a, b Holder) int {
-		return cmp.Or(cmp.Compare(a.far, b.far), cmp.Compare(a.patience(), b.patience()))
+	return filter(l.Live, func(h Holder) bool {
+		// The only one that works in the function where the others wait is behind its
+		// lock, also where the receiver is not printed.
+		alone := len(l.Live) == 1 && h.Stack.Frames[h.Frame].Func == l.Waiters[0].Stack.Frames[max(l.Waiters[0].Stack.Site, 0)].Func
+		return (h.Sign >= HoldsByPointer || alone) && h.Stack.Kind != Running && (l.Lasting() || h.Stack.Kind == OnIO)
 	})
-	if len(l.Holders) > 0 {
-		nearest := l.Holders[0].far
-		l.Holders = slices.DeleteFunc(l.Holders, func(h Holder) bool { return h.far > nearest })
+}
+
+// atMercy are working goroutines that go on when another process lets them.
+func (l *Lock) atMercy() []Holder {
+	return filter(l.Live, func(h Holder) bool { return h.Sign >= HoldsByPointer && h.Stack.AtMercy() != "" })
+}
+
+// dozing are loops that sleep a little, where nobody else is in sight. A loop that
+// takes the lock each time it wakes would soon wait for it, too; one that does not
+// has it.
+func (l *Lock) dozing() []Holder {
+	if l.Recursion != nil || len(l.Live) > 0 {
+		return nil
 	}
+	return filter(l.Unlikely, func(h Holder) bool { return h.Sign >= HoldsByPointer && h.dozes() })
+}
+
+// restingLoops are loops that rest in a select. The caller of a recursion may be
+// where a goroutine begins, and only call through; such a loop is the better guess
+// then, and takes the recursion's place.
+func (l *Lock) restingLoops() []Holder {
+	if l.Recursion == nil || !l.Recursion.entry() {
+		return nil
+	}
+	out := filter(l.Unlikely, func(h Holder) bool { return h.Sign >= HoldsByPointer && h.Stack.Kind == OnSelect })
+	if len(out) > 0 {
+		l.Recursion = nil
+	}
+	return out
+}
+
+func filter(list []Holder, keep func(Holder) bool) []Holder {
+	var out []Holder
+	for _, h := range list {
+		if keep(h) {
+			out = append(out, h)
+		}
+	}
+	return out
 }
 
 // aDoze is the longest sleep, in nanoseconds, of a loop that tries again; what
