@@ -1,9 +1,20 @@
 package sockets
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/culprit-dev/culprit/analyze/fact"
+)
 
 // address is one end as printed: host, port and interface.
 type address struct{ host, port, iface []byte }
+
+// ends writes both ends into a row, with the interface that the local one names.
+func (s *scanner) ends(row *fact.Socket, local, remote address) {
+	row.Local, row.LocalPort = s.str.get(local.host), s.str.get(local.port)
+	row.Remote, row.RemotePort = s.str.get(remote.host), s.str.get(remote.port)
+	row.Iface = s.str.get(local.iface)
+}
 
 // splitAddress takes "addr:port" apart at the last colon: "127.0.0.1:80",
 // "[::1]:80", ":::111", "*:*", "0.0.0.0%virbr0:67", "[fe80::1]%eth0:546",

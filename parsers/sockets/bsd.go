@@ -43,9 +43,7 @@ func (s *scanner) bsdRow(hd *header, b []byte, row *fact.Socket) bool {
 		return false
 	}
 	l, r := splitDotted(local), splitDotted(remote)
-	row.Local, row.LocalPort = s.str.get(l.host), s.str.get(l.port)
-	row.Remote, row.RemotePort = s.str.get(r.host), s.str.get(r.port)
-	row.Iface = s.str.get(l.iface)
+	s.ends(row, l, r)
 	row.Cut = hd.width > 0 && (len(local) >= hd.width || len(remote) >= hd.width)
 	if hd.state {
 		w, more := nextField(rest)

@@ -35,9 +35,7 @@ func (s *scanner) netstatRow(hd *header, b []byte, row *fact.Socket) bool {
 	if !ok {
 		return false
 	}
-	row.Local, row.LocalPort = s.str.get(l.host), s.str.get(l.port)
-	row.Remote, row.RemotePort = s.str.get(r.host), s.str.get(r.port)
-	row.Iface = s.str.get(l.iface)
+	s.ends(row, l, r)
 	rest = s.netstatTimer(rest, row)
 	rest = s.netstatState(rest, row)
 	s.netstatTail(rest, row)

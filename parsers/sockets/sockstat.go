@@ -80,9 +80,7 @@ func (s *scanner) sockstatEnds(b []byte, row *fact.Socket) bool {
 		return false
 	}
 	l, r := splitAddress(local), splitAddress(remote)
-	row.Local, row.LocalPort = s.str.get(l.host), s.str.get(l.port)
-	row.Remote, row.RemotePort = s.str.get(r.host), s.str.get(r.port)
-	row.Iface = s.str.get(l.iface)
+	s.ends(row, l, r)
 	if row.Proto != "tcp" {
 		return true
 	}

@@ -55,9 +55,7 @@ func (s *scanner) ssRow(hd *header, b []byte, row *fact.Socket) bool {
 		row.State = s.str.get(state)
 	}
 	l, p := splitAddress(local), splitAddress(peer)
-	row.Local, row.LocalPort = s.str.get(l.host), s.str.get(l.port)
-	row.Remote, row.RemotePort = s.str.get(p.host), s.str.get(p.port)
-	row.Iface = s.str.get(l.iface)
+	s.ends(row, l, p)
 	if row.Iface == "" {
 		row.Iface = s.str.get(p.iface)
 	}

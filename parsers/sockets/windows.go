@@ -16,9 +16,7 @@ func (s *scanner) windowsRow(b []byte, row *fact.Socket) bool {
 		return false
 	}
 	l, r := splitAddress(local), splitAddress(remote)
-	row.Local, row.LocalPort = s.str.get(l.host), s.str.get(l.port)
-	row.Remote, row.RemotePort = s.str.get(r.host), s.str.get(r.port)
-	row.Iface = s.str.get(l.iface)
+	s.ends(row, l, r)
 	w, more := nextField(rest)
 	if row.Proto == "tcp" {
 		if len(w) == 0 || allDigits(w) {
