@@ -2,7 +2,6 @@
 package goroutineleak
 
 import (
-	"cmp"
 	"context"
 	_ "embed"
 	"fmt"
@@ -44,7 +43,7 @@ func Rule() *analyze.Rule {
 
 func run(_ context.Context, p *analyze.Pass) error {
 	for _, d := range waits.Of(p).Dumps {
-		for _, c := range crowds(d) {
+		for _, c := range d.Crowds(line) {
 			judge(p, d, c)
 		}
 		contexts(p, d)
@@ -52,60 +51,38 @@ func run(_ context.Context, p *analyze.Pass) error {
 	return nil
 }
 
-// crowd is goroutines that wait in the same way at one line of the application.
-type crowd struct {
-	stacks []*waits.Stack // largest first
-	count  int64
+// line is the line of the application at which a stack waits, "" for one that is no
+// leak by itself. Locks and sends have rules of their own; IO is a crowd of
+// connections.
+func line(s *waits.Stack) string {
+	if s.Idle != "" || len(s.App) == 0 || !(s.Kind.Passive() || s.Kind == waits.OnNoCases) {
+		return ""
+	}
+	return s.Kind.String() + s.At(s.Top())
 }
 
-// crowds groups stacks by the line that waits. Locks and sends have rules of their
-// own; IO is a crowd of connections, which is no leak by itself.
-func crowds(d *waits.Dump) []*crowd {
-	var out []*crowd
-	index := map[string]*crowd{}
-	for _, s := range d.Stacks {
-		if s.Idle != "" || s.Dumper || len(s.App) == 0 || !(s.Kind.Passive() || s.Kind == waits.OnNoCases) {
-			continue
-		}
-		key := s.Kind.String() + s.At(s.Top())
-		c := index[key]
-		if c == nil {
-			c = &crowd{}
-			index[key] = c
-			out = append(out, c)
-		}
-		c.stacks = append(c.stacks, s)
-		c.count += s.Count
-	}
-	for _, c := range out {
-		slices.SortStableFunc(c.stacks, func(a, b *waits.Stack) int { return cmp.Compare(b.Count, a.Count) })
-	}
-	slices.SortStableFunc(out, func(a, b *crowd) int { return cmp.Compare(b.count, a.count) })
-	return out
-}
-
-func judge(p *analyze.Pass, d *waits.Dump, c *crowd) {
-	s := c.stacks[0]
+func judge(p *analyze.Pass, d *waits.Dump, c *waits.Crowd) {
+	s := c.First()
 	before, known := d.Grown(s)
 	grown := known && float64(s.Count) >= p.Threshold("growth")*float64(before) && s.Count > before
-	some := c.count >= int64(p.Threshold("some"))
-	share := float64(c.count) / float64(max(d.Total, 1))
+	some := c.Count >= int64(p.Threshold("some"))
+	share := float64(c.Count) / float64(max(d.Total, 1))
 	steady := known && !grown
-	leaked := s.Members[0].Leaked && c.count > 1
+	leaked := s.Members[0].Leaked && c.Count > 1
 	usual, risen := compare(p, d, s)
 	switch {
 	case leaked, some && grown:
 	case steady:
-		p.Note("%d goroutines in %s, %d before: steady", c.count, s.At(s.Top()), before)
+		p.Note("%d goroutines in %s, %d before: steady", c.Count, s.At(s.Top()), before)
 		return
 	case usual != "":
-		p.Note("%d goroutines in %s: %s", c.count, s.At(s.Top()), usual)
+		p.Note("%d goroutines in %s: %s", c.Count, s.At(s.Top()), usual)
 		return
 	case some && risen != nil:
-	case some && c.pool():
-		p.Note("%d goroutines in %s were started together and take turns: a pool", c.count, s.At(s.Top()))
+	case some && pool(c):
+		p.Note("%d goroutines in %s were started together and take turns: a pool", c.Count, s.At(s.Top()))
 		return
-	case c.count >= int64(p.Threshold("many")), some && share >= p.Threshold("share"):
+	case c.Count >= int64(p.Threshold("many")), some && share >= p.Threshold("share"):
 	default:
 		return
 	}
@@ -119,7 +96,7 @@ func judge(p *analyze.Pass, d *waits.Dump, c *crowd) {
 		Fix:      fmt.Sprintf("Bound the goroutines started %sand give the wait in %s a way out: a context, a closed channel, a deadline.", createdAt(s), s.Func(s.Top())),
 		Next:     d.NextDumps(),
 	}
-	for _, st := range c.stacks[:min(len(c.stacks), 3)] {
+	for _, st := range c.Stacks[:min(len(c.Stacks), 3)] {
 		f.Evidence = append(f.Evidence, st.Cite(st.First(), st.Shown(), "%s, one of %d with this stack: %s in %s", st.Label(st.First()), st.Count, st.Kind, st.At(st.Top())))
 	}
 	if g := s.First(); g.CreatedBy != "" {
@@ -163,19 +140,19 @@ func compare(p *analyze.Pass, d *waits.Dump, s *waits.Stack) (usual string, rise
 	return "", &e
 }
 
-func title(d *waits.Dump, c *crowd, before int64, grown bool) string {
-	s := c.stacks[0]
-	t := fmt.Sprintf("Goroutine leak%s: %s wait %s in %s", d.In(), join.Count(c.count, "goroutine"), strings.TrimPrefix(s.Kind.String(), "waiting "), s.At(s.Top()))
+func title(d *waits.Dump, c *waits.Crowd, before int64, grown bool) string {
+	s := c.First()
+	t := fmt.Sprintf("Goroutine leak%s: %s wait %s in %s", d.In(), join.Count(c.Count, "goroutine"), strings.TrimPrefix(s.Kind.String(), "waiting "), s.At(s.Top()))
 	if grown {
 		t += fmt.Sprintf(", %d more than in the earlier dump", s.Count-before)
 	}
 	return t
 }
 
-func detail(d *waits.Dump, c *crowd, before int64, grown bool) string {
+func detail(d *waits.Dump, c *waits.Crowd, before int64, grown bool) string {
 	var b strings.Builder
-	s := c.stacks[0]
-	fmt.Fprintf(&b, "%d of the %d goroutines of the dump wait %s at one line, %s. The stack: %s.", c.count, d.Total, s.Kind, s.At(s.Top()), s.Path())
+	s := c.First()
+	fmt.Fprintf(&b, "%d of the %d goroutines of the dump wait %s at one line, %s. The stack: %s.", c.Count, d.Total, s.Kind, s.At(s.Top()), s.Path())
 	if at := createdAt(s); at != "" {
 		fmt.Fprintf(&b, " They were started %s.", strings.TrimSpace(at))
 	}

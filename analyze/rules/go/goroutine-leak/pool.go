@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/culprit-dev/culprit/analyze/fact"
+	"github.com/culprit-dev/culprit/analyze/join/waits"
 )
 
 // poolSpread is how far the ids of goroutines that one loop started may lie apart:
@@ -17,10 +18,10 @@ const poolSpread = 1.5
 // ids lie close, they have one creator, and who has waited longer does not follow
 // from who is older. What leaks waits in the order of its age; the workers of a
 // pool take turns.
-func (c *crowd) pool() bool {
+func pool(c *waits.Crowd) bool {
 	var all []*fact.Goroutine
 	var ids []int64
-	for _, s := range c.stacks {
+	for _, s := range c.Stacks {
 		all = append(all, s.Members...)
 		for _, a := range s.Counted {
 			if !a.OneCreator {
@@ -32,7 +33,7 @@ func (c *crowd) pool() bool {
 	for _, g := range all {
 		ids = append(ids, g.ID)
 	}
-	if int64(len(ids)) != c.count {
+	if int64(len(ids)) != c.Count {
 		return false // a grouped profile has no ids
 	}
 	slices.SortFunc(all, func(a, b *fact.Goroutine) int { return cmp.Compare(a.ID, b.ID) })
