@@ -84,7 +84,13 @@ func buildEpisodes(p *analyze.Pass) []*Episode {
 	for _, e := range out {
 		e.fill(b)
 	}
-	return slices.DeleteFunc(out, func(e *Episode) bool { return !e.Root.Deadly() && !e.unhandled(s) })
+	var ended []*Episode
+	for _, e := range out {
+		if e.Root.Deadly() || e.lead(s) {
+			ended = append(ended, e)
+		}
+	}
+	return ended
 }
 
 // deadlyUnhandled reports whether the signal is one that daemons handle, to reload
@@ -98,25 +104,28 @@ func (k *Kill) deadlyUnhandled() bool {
 	return false
 }
 
-// unhandled reports whether such a signal ended a target: it is gone from a later
-// process table, nothing runs its command again, and no deadly signal hit it. The
-// call that did it becomes the root, for of several programs that one call reached
-// the others handle it.
-func (e *Episode) unhandled(s *Signals) bool {
+// lead makes the first call that ended a target for want of a handler the root of
+// the episode: of several programs that one call reached the others handle the
+// signal. It reports false if no call did.
+func (e *Episode) lead(s *Signals) bool {
 	for i, k := range slices.Concat([]*Kill{e.Root}, e.Also) {
-		for _, t := range k.Targets {
-			other := slices.ContainsFunc(s.All, func(k *Kill) bool { return k.Host == e.Root.Host && k.Deadly() && k.Hits(t.PID) })
-			again := slices.ContainsFunc(e.Replaced, func(r *Process) bool { return r.Command == t.Command })
-			if !slices.Contains(e.Gone, t) || other || again {
-				continue
-			}
-			if i > 0 {
-				e.Also[i-1], e.Root = e.Root, k
-			}
-			return true
+		if !slices.ContainsFunc(k.Targets, func(t *Process) bool { return e.unhandled(s, t) }) {
+			continue
 		}
+		if i > 0 {
+			e.Also[i-1], e.Root = e.Root, k
+		}
+		return true
 	}
 	return false
+}
+
+// unhandled reports whether a target had no handler: it is gone from a later process
+// table, nothing runs its command again, and no deadly signal hit it.
+func (e *Episode) unhandled(s *Signals, t *Process) bool {
+	other := slices.ContainsFunc(s.All, func(k *Kill) bool { return k.Host == e.Root.Host && k.Deadly() && k.Hits(t.PID) })
+	again := slices.ContainsFunc(e.Replaced, func(r *Process) bool { return r.Command == t.Command })
+	return slices.Contains(e.Gone, t) && !other && !again
 }
 
 // harsh reports whether the signal leaves its target no time to finish.
