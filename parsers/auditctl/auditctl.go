@@ -28,9 +28,7 @@ func Parser() *analyze.Parser {
 func sniff(h analyze.Head) analyze.Match {
 	var rd reader
 	known, all := 0, 0
-	for rest := h.Bytes; len(rest) > 0; {
-		var line []byte
-		line, rest, _ = bytes.Cut(rest, []byte("\n"))
+	for line := range lines.Head(h.Bytes) {
 		text := string(bytes.TrimSpace(line))
 		if text == "" || text[0] == '#' {
 			continue

@@ -3,7 +3,6 @@
 package df
 
 import (
-	"bytes"
 	"context"
 	"strconv"
 	"strings"
@@ -28,9 +27,10 @@ func Parser() *analyze.Parser {
 // have their percentage before the place where the file system is mounted.
 func sniff(h analyze.Head) analyze.Match {
 	rows, n := 0, 0
-	for rest := h.Bytes; len(rest) > 0 && n < 40; {
-		line, more, whole := bytes.Cut(rest, []byte("\n"))
-		rest = more
+	for line, whole := range lines.Head(h.Bytes) {
+		if n == 40 {
+			break
+		}
 		if s := strings.TrimSpace(string(line[:min(len(line), 512)])); s != "" && (whole || n == 0) {
 			n++
 			_, ok := split(s)

@@ -5,7 +5,6 @@
 package hostinfo
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"path"
@@ -37,9 +36,10 @@ const sniffLines = 40
 func sniff(h analyze.Head) analyze.Match {
 	p := newReader(h.Path, nil)
 	known, total := 0, 0
-	for rest := h.Bytes; len(rest) > 0 && total < sniffLines; {
-		line, more, whole := bytes.Cut(rest, []byte("\n"))
-		rest = more
+	for line, whole := range lines.Head(h.Bytes) {
+		if total == sniffLines {
+			break
+		}
 		s := strings.TrimRight(string(line[:min(len(line), 4096)]), " \t\r")
 		if s == "" || !whole && total > 0 {
 			continue

@@ -3,7 +3,6 @@
 package ipaddr
 
 import (
-	"bytes"
 	"context"
 	"net/netip"
 	"strings"
@@ -27,12 +26,11 @@ func Parser() *analyze.Parser {
 // sniff wants the heading of an interface, with an address below it or on its line.
 func sniff(h analyze.Head) analyze.Match {
 	headings, addresses, n := 0, 0, 0
-	for rest := h.Bytes; len(rest) > 0 && n < 100; n++ {
-		line, more, whole := bytes.Cut(rest, []byte("\n"))
-		rest = more
-		if !whole && n > 0 {
+	for line, whole := range lines.Head(h.Bytes) {
+		if n == 100 || !whole && n > 0 {
 			break
 		}
+		n++
 		s := string(line[:min(len(line), 512)])
 		if heading(s) {
 			headings++

@@ -44,9 +44,10 @@ const (
 func sniff(h analyze.Head) analyze.Match {
 	count := map[form]int{}
 	n := 0
-	for rest := h.Bytes; len(rest) > 0 && n < 200; {
-		line, more, whole := bytes.Cut(rest, []byte("\n"))
-		rest = more
+	for line, whole := range lines.Head(h.Bytes) {
+		if n == 200 {
+			break
+		}
 		line = bytes.TrimRight(line, " \t\r")
 		if len(line) == 0 || !whole && n > 0 {
 			continue

@@ -4,7 +4,6 @@
 package metrics
 
 import (
-	"bytes"
 	"context"
 	"strconv"
 	"strings"
@@ -33,10 +32,8 @@ const maxColumns = 256
 func sniff(h analyze.Head) analyze.Match {
 	var head *table
 	good, bad := 0, 0
-	for rest := h.Bytes; len(rest) > 0 && good+bad < 50; {
-		line, more, whole := bytes.Cut(rest, []byte("\n"))
-		rest = more
-		if !whole && head != nil && good > 0 {
+	for line, whole := range lines.Head(h.Bytes) {
+		if good+bad == 50 || !whole && head != nil && good > 0 {
 			break
 		}
 		s := strings.TrimRight(strings.TrimPrefix(string(line), "\ufeff"), "\r ")

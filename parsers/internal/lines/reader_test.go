@@ -78,3 +78,25 @@ func TestColours(t *testing.T) {
 	require.Equal(t, 4, at.Len)
 	require.Equal(t, int64(19), at.Offset)
 }
+
+func TestHead(t *testing.T) {
+	for in, want := range map[string][]string{
+		"":         nil,
+		"a\n\nb\n": {"a+", "+", "b+"},
+		"a\nb":     {"a+", "b"},
+		"\n":       {"+"},
+	} {
+		var got []string
+		for line, whole := range Head([]byte(in)) {
+			if whole {
+				got = append(got, string(line)+"+")
+			} else {
+				got = append(got, string(line))
+			}
+		}
+		require.Equal(t, want, got, "%q", in)
+	}
+	for range Head([]byte("a\nb\n")) {
+		break
+	}
+}
