@@ -8,6 +8,7 @@ import (
 	_ "embed"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -96,8 +97,11 @@ func sources(p *analyze.Pass, all []class) []*source {
 		by[k].events = append(by[k].events, e)
 		by[k].lines += max(1, e.Repeat)
 	}
-	for _, s := range list {
-		s.seen(p)
+	if len(list) > 0 {
+		ends := endings(p)
+		for _, s := range list {
+			s.seen(p, ends)
+		}
 	}
 	return list
 }
@@ -153,7 +157,10 @@ func (f *failure) report(p *analyze.Pass, c *class) {
 	if f.peer != "" {
 		to, ask = " to "+f.peer, f.peer
 	}
-	host, _, _ := strings.Cut(ask, ":")
+	host := ask
+	if h, _, err := net.SplitHostPort(ask); err == nil {
+		host = h
+	}
 	out := analyze.Finding{
 		Subject:  fmt.Sprintf("TLS%s: %s", to, c.title),
 		Title:    fmt.Sprintf("TLS connections%s fail: %s (%s of %s)", to, c.title, join.Count(f.lines, "line"), f.logs()),
@@ -223,9 +230,29 @@ func (s *source) cite(p *analyze.Pass, out *analyze.Finding, first bool) {
 	}
 }
 
+// ending is the end of a TLS connection; order is its place among all.
+type ending struct {
+	at    time.Time
+	flow  *fact.Flow
+	order int
+}
+
+// endings are the ends of the bundle's TLS connections in the order of time.
+func endings(p *analyze.Pass) []ending {
+	clocks := join.ClocksOf(p)
+	var out []ending
+	for flow := range fact.All[fact.Flow](p.Facts) {
+		if flow.App() == "tls" {
+			out = append(out, ending{flow.Last().Add(clocks.Skew(flow.Ref().Artifact)), flow, len(out)})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b ending) int { return a.at.Compare(b.at) })
+	return out
+}
+
 // seen looks for the server whose TLS connections end when the lines are written: at
 // two of them, and at half of all.
-func (s *source) seen(p *analyze.Pass) {
+func (s *source) seen(p *analyze.Pass, ends []ending) {
 	clocks := join.ClocksOf(p)
 	var times []time.Time
 	for _, e := range s.events {
@@ -234,15 +261,13 @@ func (s *source) seen(p *analyze.Pass) {
 		}
 	}
 	slices.SortFunc(times, time.Time.Compare)
-	hits := map[netip.AddrPort][]*fact.Flow{}
-	for flow := range fact.All[fact.Flow](p.Facts) {
-		if flow.App() != "tls" {
-			continue
-		}
-		end := flow.Last().Add(clocks.Skew(flow.Ref().Artifact))
-		i, _ := slices.BinarySearchFunc(times, end.Add(-near), time.Time.Compare)
-		if i < len(times) && times[i].Sub(end) <= near {
-			hits[flow.Server()] = append(hits[flow.Server()], flow)
+	hits := map[netip.AddrPort][]ending{}
+	next := 0
+	for _, t := range times {
+		from, _ := slices.BinarySearchFunc(ends, t.Add(-near), func(e ending, t time.Time) int { return e.at.Compare(t) })
+		for next = max(next, from); next < len(ends) && !ends[next].at.After(t.Add(near)); next++ {
+			server := ends[next].flow.Server()
+			hits[server] = append(hits[server], ends[next])
 		}
 	}
 	best := slices.SortedFunc(maps.Keys(hits), func(a, b netip.AddrPort) int {
@@ -251,7 +276,13 @@ func (s *source) seen(p *analyze.Pass) {
 	if len(best) == 0 || len(hits[best[0]]) < 2 || len(hits[best[0]])*2 < len(times) {
 		return
 	}
-	if server := best[0].String(); s.peer == "" || s.peer == server {
-		s.peer, s.flows = server, hits[best[0]]
+	server := best[0].String()
+	if s.peer != "" && s.peer != server {
+		return
+	}
+	s.peer = server
+	slices.SortFunc(hits[best[0]], func(a, b ending) int { return cmp.Compare(a.order, b.order) })
+	for _, e := range hits[best[0]] {
+		s.flows = append(s.flows, e.flow)
 	}
 }
